@@ -1,0 +1,3 @@
+from dock.daemon import main
+
+raise SystemExit(main())

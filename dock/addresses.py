@@ -1,0 +1,93 @@
+"""Loopback addresses: each dock has a block of its own, each engine an address of its own."""
+
+from __future__ import annotations
+
+import random
+import socket
+from enum import StrEnum
+from pathlib import Path
+
+from dock.store import EVERYWHERE, Store
+
+
+class Pool(StrEnum):
+    """What an address is for; see the table in docs/architecture.md."""
+
+    LOAD_BALANCER = "load-balancer"
+    DATABASE_ENDPOINT = "database-endpoint"
+    CACHE_ENDPOINT = "cache-endpoint"
+    NODE = "node"
+    TASK = "task"
+
+
+# The third octets of each pool.
+_OCTETS: dict[Pool, range] = {
+    Pool.LOAD_BALANCER: range(1, 2),
+    Pool.DATABASE_ENDPOINT: range(2, 3),
+    Pool.CACHE_ENDPOINT: range(3, 4),
+    Pool.NODE: range(4, 5),
+    Pool.TASK: range(8, 16),
+}
+FRONT_DOOR_PORT = 4566
+
+
+class Addresses:
+    """Hands out addresses of this dock's block `127.N.0.0/16`, durably: an owner keeps its address over restarts."""
+
+    def __init__(self, store: Store) -> None:
+        self._allocations = store.table("address")
+        self._settings = store.table("setting")
+        block = self._settings.get(EVERYWHERE, "block")
+        if block is None:
+            block = {"octet": _unused_octet()}
+            self._settings.put(EVERYWHERE, "block", block)
+        self.octet: int = block["octet"]
+
+    @property
+    def front_door(self) -> str:
+        return f"127.{self.octet}.0.1"
+
+    @property
+    def emulator(self) -> str:
+        return f"127.{self.octet}.0.2"
+
+    def allocate(self, pool: Pool, owner: str) -> str:
+        """The address of `owner` (for example `rds/db-ABC/primary`), the same each time it is asked for.
+
+        Raises RuntimeError when the pool is used up.
+        """
+        known = self._allocations.get(EVERYWHERE, owner)
+        if known is not None:
+            return str(known["address"])
+        taken = {record["address"] for _, _, record in self._allocations.all()}
+        for third in _OCTETS[pool]:
+            for fourth in range(1, 255):
+                address = f"127.{self.octet}.{third}.{fourth}"
+                if address not in taken:
+                    self._allocations.put(EVERYWHERE, owner, {"address": address, "pool": pool.value})
+                    return address
+        raise RuntimeError(f"the dock has no {pool.value} address left: remove what is not used any more")
+
+    def release(self, owner: str) -> None:
+        """Give the owner's address back; nothing happens when it has none."""
+        self._allocations.delete(EVERYWHERE, owner)
+
+
+def _unused_octet() -> int:
+    """A second octet on which nothing listens now, chosen at random so that docks made at once rarely meet."""
+    listening = set()
+    for line in Path("/proc/net/tcp").read_text().splitlines()[1:]:
+        local = line.split()[1].split(":")[0]
+        first, second = int(local[6:8], 16), int(local[4:6], 16)
+        if first == 127:
+            listening.add(second)
+    free = [octet for octet in range(64, 250) if octet not in listening]
+    random.shuffle(free)
+    for octet in free:
+        with socket.socket() as probe:
+            try:
+                probe.bind((f"127.{octet}.0.1", FRONT_DOOR_PORT))
+            except OSError:
+                continue
+            return octet
+    raise RuntimeError("no free block 127.N.0.0/16 for a dock: something listens on port 4566 of every address")
