@@ -15,6 +15,7 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from dock.home import Home
 
+_SYSTEM_BUNDLE = Path("/etc/ssl/certs/ca-certificates.crt")
 # Long enough that a dock left alone for a year still starts.
 _VALIDITY = dt.timedelta(days=3650)
 
@@ -32,6 +33,11 @@ class CertificateAuthority:
 
     def __init__(self, home: Home) -> None:
         self._path = home.certificate_authority
+        self._load(home)
+        system = _SYSTEM_BUNDLE.read_bytes() if _SYSTEM_BUNDLE.exists() else b""
+        _write(home.trust_bundle, self._path.read_bytes() + system, 0o644)
+
+    def _load(self, home: Home) -> None:
         key_path = home.keys / "ca.key"
         if key_path.exists() and self._path.exists():
             key = serialization.load_pem_private_key(key_path.read_bytes(), password=None)

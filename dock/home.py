@@ -50,6 +50,11 @@ class Home:
         return self.root / "ca.pem"
 
     @property
+    def trust_bundle(self) -> Path:
+        """The dock's CA and the system's: what SSL_CERT_FILE names, so that real hosts stay trusted too."""
+        return self.root / "trust.pem"
+
+    @property
     def pulumi(self) -> Path:
         return self.root / "pulumi"
 

@@ -44,6 +44,7 @@ def variables(home: Home) -> dict[str, str]:
         "AWS_REGION": published["region"],
         "AWS_DEFAULT_REGION": published["region"],
         "AWS_EC2_METADATA_DISABLED": "true",
+        "SSL_CERT_FILE": str(home.trust_bundle),
         "PGSSLROOTCERT": str(home.certificate_authority),
         "PULUMI_HOME": str(pulumi / "home"),
         "PULUMI_BACKEND_URL": f"file://{pulumi / 'state'}",

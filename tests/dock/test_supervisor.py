@@ -17,6 +17,14 @@ def spec(folder: Path, *argv: str, **environment: str) -> Spec:
     return Spec(name="test/sleeper", argv=argv, log=folder / "log", cwd=folder, environment=environment)
 
 
+def group_exists(group: int) -> bool:
+    try:
+        os.killpg(group, 0)
+    except ProcessLookupError:
+        return False
+    return True
+
+
 @pytest.fixture
 def supervisor(tmp_path: Path) -> Supervisor:
     return Supervisor(Store(tmp_path / "dock.sqlite"), tmp_path)
@@ -45,8 +53,9 @@ async def test_a_process_that_ignores_sigterm_is_killed_with_its_children(
         await asyncio.sleep(0.01)
     await process.stop(grace=0.2)
     assert not process.alive
-    with pytest.raises(ProcessLookupError):
-        os.killpg(process.pid, 0)
+    async with asyncio.timeout(10):
+        while group_exists(process.pid):
+            await asyncio.sleep(0.01)
 
 
 async def test_a_later_daemon_finds_the_process_and_notices_its_end(tmp_path: Path) -> None:
@@ -81,7 +90,8 @@ async def test_a_process_that_was_never_recorded_is_ended_before_another_takes_i
 ) -> None:
     stray = subprocess.Popen(["sleep", "60"], env={**os.environ, MARK: f"{tmp_path}:test/sleeper"})
     process = supervisor.start(spec(tmp_path, "sleep", "60"))
-    assert stray.wait(10) == -signal.SIGKILL
+    # Not the exit code: the supervisor, in the same process here, has collected it.
+    stray.wait(10)
     assert process.alive
     await supervisor.stop("test/sleeper")
 

@@ -1,0 +1,130 @@
+"""`drydock up`: from nothing, or from wherever it was left, to an environment that serves users."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO
+
+from dock.home import Home
+from drydock import daemon, program
+from drydock.errors import DrydockError
+from drydock.shell import PROJECT, attach, engine_folder, variables
+from operations import deploy, push_image
+from operations.errors import OperationError
+from operations.parameters import DeployParameters, Where
+from operations.target import Target
+
+IMAGE_SECONDS = 1200
+
+
+def bring_up(home: Home, stack: str, release: str | None) -> None:
+    """Start the dock, apply the stack, deploy `release` (None: no application), print where to look.
+
+    Each part sees what is done already, so an interrupted `up` is carried on by the next. Raises DrydockError.
+    """
+    began = time.monotonic()
+    if stack not in program.stacks():
+        raise DrydockError(
+            f"there is no stack {stack!r}; Pulumi.*.yaml are {', '.join(program.stacks())}", "drydock up --stack local"
+        )
+    engine_folder()
+    home.create()
+    with _only_one(home):
+        daemon.start(home, _say)
+        program.prepare(home)
+        _say(f"applying stack {stack}")
+        program.apply(home, stack, home.logs / "pulumi.log")
+        # boto3 in this process talks to the dock from here on.
+        os.environ.update(variables(home))
+        outputs = json.loads(program.pulumi(["stack", "output", "--json", "--stack", stack], attach(home)))
+        try:
+            target = Target.open(Where(platform=outputs["platform"], environment=outputs["environment"]))
+            if release is not None:
+                _deploy(target, _build(release, home.data("images")), release)
+        except OperationError as problem:
+            raise DrydockError(f"{problem.what}: {problem.why}", problem.next) from problem
+    _look_here(target, time.monotonic() - began)
+
+
+def _build(release: str, folder: Path) -> Path:
+    """The OCI layout of a release, built by the application's own builder. Layers are cached."""
+    _say(f"building image {release}")
+    layout = folder / release
+    command = [sys.executable, "image.py", release, "--output", str(layout)]
+    done = subprocess.run(
+        command, cwd=PROJECT / "examples" / "chat", stdout=subprocess.DEVNULL, timeout=IMAGE_SECONDS, check=False
+    )
+    if done.returncode != 0:
+        raise DrydockError(f"image {release} could not be built; the lines above say why", "drydock up")
+    return layout
+
+
+def _deploy(target: Target, layout: Path, release: str) -> None:
+    service = target.manifest.services["web"]
+    pushed = push_image.push(target.client("ecr"), layout, service.repository, release, _detail)
+    request = DeployParameters(
+        platform=target.manifest.platform,
+        environment=target.manifest.environment,
+        region=target.manifest.region,
+        recovery_region=target.manifest.recovery_region,
+        service="web",
+        image_digest=pushed.digest,
+    )
+    facts = deploy.gather(target, "web", pushed.digest)
+    running = {container["image"] for container in facts.running["containerDefinitions"]} if facts.running else set()
+    if facts.desired > 0 and facts.image not in running:
+        # Somebody deployed another release since: `up` brings an environment up, it doesn't roll it back.
+        _say(f"{service.service} runs another release than {release}: left as it is")
+        return
+    _say(f"deploying {release} to {service.service}")
+    deploy.execute(deploy.plan(facts, request), target, _detail)
+
+
+def _look_here(target: Target, seconds: float) -> None:
+    manifest = target.manifest
+    print(f"\n{manifest.platform} {manifest.environment} is up ({seconds:.0f} s)\n")
+    for name, service in manifest.services.items():
+        print(f"  {name:9} {service.url}/")
+        print(f"  {'health':9} {service.url}{service.health_path}")
+    print(f"  {'database':9} {manifest.database.endpoint}:{manifest.database.port}/{manifest.database.name}")
+    print(f"  {'cache':9} {manifest.cache.endpoint}:{manifest.cache.port}")
+    print('\n  attach a shell:  eval "$(.venv/bin/drydock env)"')
+    print(
+        "  then:            drydock status | pulumi preview --stack local | papermill runbooks/verify.ipynb out.ipynb"
+    )
+    print("  stop:            make down")
+
+
+@contextmanager
+def _only_one(home: Home) -> Iterator[None]:
+    lock: IO[str] = (home.run / "up.lock").open("a+")
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        lock.seek(0)
+        raise DrydockError(
+            f"another `drydock up` is at work (process {lock.read().strip()})", "drydock status"
+        ) from None
+    try:
+        lock.truncate(0)
+        lock.write(str(os.getpid()))
+        lock.flush()
+        yield
+    finally:
+        lock.close()
+
+
+def _say(text: str) -> None:
+    print(f"drydock: {text}", flush=True)
+
+
+def _detail(text: str) -> None:
+    print(f"  {text}", flush=True)
