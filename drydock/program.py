@@ -11,7 +11,7 @@ import yaml
 
 from dock.certificates import write_private
 from dock.home import Home
-from dock.providers import install
+from dock.providers.install import install
 from drydock.errors import DrydockError
 from drydock.shell import PROJECT, attach
 

@@ -32,7 +32,7 @@ def variables(home: Home) -> dict[str, str]:
     """Names and values, PATH included. No secret is among them: passphrases are files."""
     published = endpoint(home)
     pulumi = home.pulumi
-    before = [str(path) for path in (Path(sys.executable).parent, engine_folder(), PROJECT / "tools" / "language_host")]
+    before = [str(path) for path in (Path(sys.executable).parent, engine_folder())]
     rest = [entry for entry in os.environ.get("PATH", os.defpath).split(os.pathsep) if entry not in before]
     return {
         "DRYDOCK_HOME": str(home.root),
