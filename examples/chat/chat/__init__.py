@@ -1,0 +1,1 @@
+"""A small chat service: accounts, conversations, live messages, characters, payments and voices."""
