@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import secrets
 import subprocess
 from collections.abc import Mapping
 from pathlib import Path
@@ -17,15 +16,17 @@ from drydock.shell import PROJECT, attach
 
 UP_SECONDS = 900
 
+# It goes with the salts in Pulumi.*.yaml (docs/adr/0006): a random one would have the engine rewrite those files. What
+# keeps the dock's state private is its folder, which only its owner may enter.
+PASSPHRASE = b"dock"
+
 
 def prepare(home: Home) -> None:
     """Lay out the Pulumi home (our plugins), the backend and the passphrase, and make every stack known to it, so
     that any of them can be previewed. Idempotent; nothing of the user's own Pulumi home is touched."""
     for folder in (home.pulumi / "home", home.pulumi / "state"):
         folder.mkdir(parents=True, exist_ok=True)
-    passphrase = home.pulumi / "passphrase"
-    if not passphrase.exists():
-        write_private(passphrase, secrets.token_urlsafe(32).encode())
+    write_private(home.pulumi / "passphrase", PASSPHRASE)
     install(home.pulumi / "home")
     project = yaml.safe_load((PROJECT / "Pulumi.yaml").read_text())["name"]
     environment = attach(home)

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from operations import rollout, task_definition
 from operations.deadline import Deadline
 from operations.errors import OperationError, explained
-from operations.manifest import Service
+from operations.manifest import Policy, Service
 from operations.parameters import DeployParameters
 from operations.task_definition import RELEASE_TAG, TEMPLATE_TAG, Definition
 
@@ -35,6 +35,7 @@ class Facts:
 
     name: str
     service: Service
+    policy: Policy
     image: str
     tags: tuple[str, ...] | None
     status: str | None
@@ -119,6 +120,7 @@ def gather(target: Target, service: str, image_digest: str) -> Facts:
         return Facts(
             name=service,
             service=entry,
+            policy=target.manifest.policy,
             image=f"{entry.repository_url}@{image_digest}",
             tags=_tags(target.client("ecr"), entry.repository, image_digest),
             status=found["status"] if found else None,
@@ -156,6 +158,10 @@ def plan(facts: Facts, request: DeployParameters) -> Plan:
     is_ours = register is not None and task_definition.same(running, register)
     if in_progress and not is_ours and facts.desired > 0:
         refusals.append(f"a rollout of {running.get('taskDefinitionArn')} is under way: wait until it is over")
+    # A release that was never rolled out may have died before or in its migration; those can be repeated.
+    migrate = request.migrate and not (is_ours and facts.desired > 0)
+    if migrate and facts.policy.migrations == "manual":
+        refusals.append("migrations are manual here: run the reviewed migration, then deploy with migrate=False")
     nothing = Plan(
         name=facts.name,
         service=service,
@@ -169,17 +175,14 @@ def plan(facts: Facts, request: DeployParameters) -> Plan:
     if refusals or register is None or migration is None:
         return nothing
     steps = []
-    # A release that was never rolled out completely may have died before or in its migration; those are
-    # repeatable.
-    migrate = not (is_ours and facts.desired > 0)
     reuse = _arn_if_same(facts.latest, register)
     reuse_migration = _arn_if_same(facts.latest_migration, migration)
     if migrate:
         if reuse_migration is None:
             steps.append(f"register {service.migration_family} from {_short(service.migration_template)}")
         steps.append(f"run the migration as a task of {_short(reuse_migration or 'that revision')}")
-        if reuse is None and not is_ours:
-            steps.append(f"register {service.family} from {_short(service.template)}")
+    if reuse is None and not is_ours:
+        steps.append(f"register {service.family} from {_short(service.template)}")
     gave_up = is_ours and facts.rollout is not None and facts.rollout.state == "FAILED"
     if not is_ours or facts.desired != count:
         steps.append(f"point {service.service} at it, with {count} tasks (now {facts.desired})")

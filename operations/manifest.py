@@ -98,7 +98,9 @@ class Thresholds(_Part):
 
 
 class Policy(_Part):
-    migrations: Name
+    """`migrations`: "manual" ones are run by a person who reviewed them, the others by the deployment."""
+
+    migrations: Literal["automatic", "on_deploy", "manual"]
     deploy_approvals: Annotated[int, Field(ge=0)]
     rollback_approvals: Annotated[int, Field(ge=0)]
 

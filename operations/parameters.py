@@ -43,6 +43,7 @@ class DeployParameters(Where):
         str, Field(pattern=r"^sha256:[0-9a-f]{64}$", description="image in the service's repository")
     ]
     desired_count: Annotated[int | None, Field(ge=0, le=1000, description="tasks; None takes the manifest's")] = None
+    migrate: Annotated[bool, Field(description="run the release's migration first")] = True
     deadline_seconds: Annotated[float, Field(gt=0, le=7200, description="for migration and rollout together")] = 900.0
 
 

@@ -1,0 +1,45 @@
+"""The service: all of RDS's operations, and the clusters behind them."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+from dock.aws.rds.annals import Annals
+from dock.aws.rds.offers import Offers
+from dock.aws.rds.parameter_groups import ParameterGroups
+from dock.aws.rds.snapshots import Snapshots
+from dock.aws.rds.subnet_groups import SubnetGroups
+from dock.aws.rds.upkeep import Upkeep
+
+
+class Rds(Snapshots, ParameterGroups, SubnetGroups, Offers, Annals):
+    """RDS for PostgreSQL. An instance that can't be started doesn't keep the others from it: its status says why."""
+
+    async def start(self) -> None:
+        if instances := self.records.instances.all():
+            await self.fleet.catalogue()
+            await asyncio.gather(*(self.fleet.resume(scope, record) for scope, _, record in instances))
+        self.cloud.spawn(Upkeep(self.cloud, self.fleet, self.records).run(), "rds upkeep")
+
+    async def stop(self) -> None:
+        await self.fleet.stop()
+
+    def status(self) -> list[dict[str, Any]]:
+        """One entry for each instance, with its `nodes` (role, address, pid, synchronous)."""
+        entries = []
+        for scope, resource, record in self.records.instances.all():
+            cluster = self.fleet.known(resource)
+            entries.append(
+                {
+                    "kind": "db-instance",
+                    "name": record["shape"]["DBInstanceIdentifier"],
+                    "account": scope.account,
+                    "region": scope.region,
+                    "state": record["status"],
+                    "problem": record["problem"],
+                    "endpoint": f"{self.fleet.address(resource)}:{record['port']}" if record["endpoint"] else None,
+                    "nodes": cluster.describe() if cluster and record["endpoint"] else [],
+                }
+            )
+        return entries

@@ -1,0 +1,1 @@
+"""What Pulumi's engine loads in place of the vendors' plugins, so that an unchanged program runs on the dock."""

@@ -1,0 +1,1 @@
+"""The plugin `pulumi-resource-aws`: one mechanism, and a declaration in `types/` for each resource type."""

@@ -1,0 +1,90 @@
+"""The configuration of one provider instance: `aws:region`, `allowedAccountIds` and what else an explicit provider carries."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from dock.providers.aws.declaration import SCHEMA
+from dock.providers.errors import Failure
+from dock.providers.properties import UNKNOWN, holds_unknown
+from dock.providers.schema import check_object, load
+
+PROVIDER = "pulumi:providers:aws"
+DEFAULT_REGION = "us-east-1"
+MAX_RETRIES = 5
+# What only the engine itself puts among a provider's inputs.
+_OF_THE_ENGINE = {"version", "pluginDownloadURL", "pluginChecksums", "__internal"}
+# Settings that change which identity or which cloud the calls go to, in ways that the dock has no equivalent of.
+REFUSED = {
+    "assumeRoleWithWebIdentity": "the dock has no web identities",
+    "httpProxy": "the dock is on this machine",
+    "httpsProxy": "the dock is on this machine",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Configuration:
+    region: str = DEFAULT_REGION
+    access_key: str | None = None
+    secret_key: str | None = None
+    token: str | None = None
+    profile: str | None = None
+    allowed_accounts: tuple[str, ...] = ()
+    forbidden_accounts: tuple[str, ...] = ()
+    default_tags: Mapping[str, Any] = field(default_factory=dict)
+    # By service, as `endpoints` of the provider has them.
+    endpoints: Mapping[str, str] = field(default_factory=dict)
+    role: str | None = None
+    max_retries: int = MAX_RETRIES
+
+    @classmethod
+    def of(cls, inputs: Mapping[str, Any], environment: Mapping[str, str]) -> Configuration:
+        values = decoded(inputs)
+        tags = (values.get("defaultTags") or {}).get("tags") or {}
+        endpoints: dict[str, str] = {}
+        for block in values.get("endpoints") or ():
+            endpoints.update({service: url for service, url in block.items() if url})
+        assumed = values.get("assumeRoles") or ([values["assumeRole"]] if values.get("assumeRole") else [])
+        return cls(
+            region=values.get("region")
+            or environment.get("AWS_REGION")
+            or environment.get("AWS_DEFAULT_REGION")
+            or DEFAULT_REGION,
+            access_key=values.get("accessKey"),
+            secret_key=values.get("secretKey"),
+            token=values.get("token"),
+            profile=values.get("profile"),
+            allowed_accounts=tuple(values.get("allowedAccountIds") or ()),
+            forbidden_accounts=tuple(values.get("forbiddenAccountIds") or ()),
+            default_tags={} if tags is UNKNOWN else tags,
+            endpoints=endpoints,
+            role=assumed[0].get("roleArn") if assumed else None,
+            max_retries=int(values.get("maxRetries") or MAX_RETRIES),
+        )
+
+
+def failures(inputs: Mapping[str, Any]) -> Iterator[Failure]:
+    schema = load(SCHEMA)[PROVIDER]
+    given = {name: value for name, value in decoded(inputs).items() if name not in _OF_THE_ENGINE}
+    yield from check_object(given, schema.inputs, schema.required)
+    for name, reason in REFUSED.items():
+        if given.get(name):
+            yield Failure(name, f"not possible here: {reason}")
+
+
+def decoded(inputs: Mapping[str, Any]) -> dict[str, Any]:
+    """The engine hands a provider everything but texts as JSON."""
+    schema = load(SCHEMA)[PROVIDER].inputs
+    values = {}
+    for name, value in inputs.items():
+        if isinstance(value, str) and schema.get(name, "string") not in ("string", "any") and not holds_unknown(value):
+            try:
+                value = json.loads(value)
+            except ValueError:
+                # The check names the wrong type.
+                pass
+        values[name] = value
+    return values

@@ -1,0 +1,154 @@
+"""The declarations' own language: JMESPath, with a few functions for what an API's JSON needs."""
+
+from __future__ import annotations
+
+import base64
+import json
+import re
+from collections.abc import Mapping
+from functools import lru_cache
+from typing import Any
+
+import jmespath
+from jmespath import functions
+
+
+class _Functions(functions.Functions):  # type: ignore[misc]
+    @functions.signature({"types": ["object", "null"]}, {"types": ["string"]}, {"types": ["string"]})
+    def _func_pairs(self, mapping: Mapping[str, Any] | None, name: str, value: str) -> list[dict[str, Any]] | None:
+        """`pairs(tags, 'Key', 'Value')`: a map as the list of pairs that many APIs have instead."""
+        return None if mapping is None else [{name: key, value: item} for key, item in sorted(mapping.items())]
+
+    @functions.signature({"types": ["array", "null"]}, {"types": ["string"]}, {"types": ["string"]})
+    def _func_map_of(self, pairs: list[dict[str, Any]] | None, name: str, value: str) -> dict[str, Any] | None:
+        return None if pairs is None else {pair[name]: pair.get(value) for pair in pairs}
+
+    @functions.signature({"types": ["string", "null"]})
+    def _func_parse_json(self, text: str | None) -> Any:
+        return None if text is None else json.loads(text)
+
+    @functions.signature({"types": []})
+    def _func_format_json(self, value: Any) -> str | None:
+        return None if value is None else json.dumps(value, sort_keys=True, separators=(",", ":"))
+
+    @functions.signature({"types": []}, {"types": ["string"]})
+    def _func_recase(self, value: Any, case: str) -> Any:
+        """`recase(x, 'Pascal')` or `'camel'`: the first letter of every name below, as the other side writes it."""
+        return recase(value, str.upper if case == "Pascal" else str.lower)
+
+    @functions.signature({"types": ["string", "null"]}, {"types": ["string"]})
+    def _func_split(self, text: str | None, separator: str) -> list[str] | None:
+        return None if text is None else text.split(separator)
+
+    @functions.signature({"types": ["string", "null"]}, {"types": ["string"]}, {"types": ["string"]})
+    def _func_replace(self, text: str | None, old: str, new: str) -> str | None:
+        return None if text is None else text.replace(old, new)
+
+    @functions.signature({"types": ["string", "null"]}, {"types": ["string"]})
+    def _func_before(self, text: str | None, separator: str) -> str | None:
+        return None if text is None else text.partition(separator)[0]
+
+    @functions.signature({"types": ["string", "null"]}, {"types": ["string"]})
+    def _func_after(self, text: str | None, separator: str) -> str | None:
+        """What follows the last separator."""
+        return None if text is None else text.rpartition(separator)[2]
+
+    @functions.signature({"types": ["string", "null"]})
+    def _func_lower(self, text: str | None) -> str | None:
+        return None if text is None else text.lower()
+
+    @functions.signature({"types": ["string", "null"]})
+    def _func_decode_base64(self, text: str | None) -> str | None:
+        return None if text is None else base64.b64decode(text).decode()
+
+    @functions.signature({"types": ["array", "null"]}, {"types": ["array", "null"]})
+    def _func_without(self, these: list[Any] | None, those: list[Any] | None) -> list[Any]:
+        return [item for item in these or [] if item not in (those or [])]
+
+    @functions.signature({"types": []}, {"types": []})
+    def _func_when(self, condition: Any, value: Any) -> Any:
+        """`when(condition, value)`: the value, or nothing."""
+        return value if condition else None
+
+    @functions.signature({"types": ["array", "null"]}, {"types": ["string"]}, {"types": []})
+    def _func_pick(self, items: list[dict[str, Any]] | None, name: str, value: Any) -> dict[str, Any] | None:
+        """The item whose `name` is `value`: a filter can't compare with something outside of the list."""
+        return next((item for item in items or [] if item.get(name) == value), None)
+
+    @functions.signature({"types": ["object"]})
+    def _func_settings(self, given: Mapping[str, Any]) -> list[dict[str, str]] | None:
+        """A map as `[{Key, Value}]` with texts for values, without what isn't given."""
+        set_ = {name: value for name, value in given.items() if value is not None}
+        texts = {name: str(value).lower() if isinstance(value, bool) else str(value) for name, value in set_.items()}
+        return [{"Key": name, "Value": text} for name, text in texts.items()] or None
+
+    @functions.signature({"types": ["string", "null"]}, {"types": ["string"]})
+    def _func_matches(self, text: str | None, pattern: str) -> bool:
+        return text is not None and re.fullmatch(pattern, text) is not None
+
+    @functions.signature({"types": ["string", "boolean", "null"]})
+    def _func_boolean(self, value: str | bool | None) -> bool | None:
+        return None if value is None else value in (True, "true", "True")
+
+    @functions.signature({"types": ["string", "number", "null"]})
+    def _func_integer(self, value: str | float | None) -> int | None:
+        return None if value in (None, "") else int(value)  # type: ignore[arg-type]
+
+
+_OPTIONS = jmespath.Options(custom_functions=_Functions())
+
+
+@lru_cache(maxsize=None)
+def _compiled(expression: str) -> Any:
+    return jmespath.compile(expression)
+
+
+def evaluate(expression: str, document: Any) -> Any:
+    """The expression's value in the document, which is plain JSON. Raises jmespath.exceptions.JMESPathError."""
+    return _compiled(expression).search(document, _OPTIONS)
+
+
+def fill(template: Any, document: Mapping[str, Any]) -> Any:
+    """The template with every string `$EXPRESSION` in it evaluated; what evaluates to nothing is left out."""
+    if isinstance(template, str):
+        return prune(evaluate(template[1:], document)) if template.startswith("$") else template
+    if isinstance(template, Mapping):
+        filled = {name: fill(item, document) for name, item in template.items()}
+        kept = {name: item for name, item in filled.items() if item is not None}
+        # A structure of which nothing is left was not asked for.
+        return kept if kept or not template else None
+    if isinstance(template, list):
+        return [item for item in (fill(item, document) for item in template) if item is not None]
+    return template
+
+
+def prune(value: Any) -> Any:
+    """The value without the names that have no value."""
+    if isinstance(value, Mapping):
+        return {name: prune(item) for name, item in value.items() if item is not None}
+    if isinstance(value, list):
+        return [prune(item) for item in value]
+    return value
+
+
+def recase(value: Any, letter: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {letter(name[:1]) + name[1:]: recase(item, letter) for name, item in value.items()}
+    if isinstance(value, list):
+        return [recase(item, letter) for item in value]
+    return value
+
+
+def plain(value: Any) -> Any:
+    """An API client's answer as plain JSON: times become ISO 8601, bytes base64."""
+    if isinstance(value, Mapping):
+        return {name: plain(item) for name, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [plain(item) for item in value]
+    if isinstance(value, bytes):
+        return base64.b64encode(value).decode()
+    if hasattr(value, "isoformat"):
+        return value.isoformat()
+    if hasattr(value, "read"):
+        return base64.b64encode(value.read()).decode()
+    return value

@@ -1,0 +1,1 @@
+"""The Pulumi program: settings and a platform in, one environment out."""

@@ -1,0 +1,1 @@
+"""ChatVRM: chat with characters that have a voice and a body."""

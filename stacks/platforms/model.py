@@ -1,0 +1,72 @@
+"""What a platform is in all of its environments. What differs between them is in `Pulumi.<stack>.yaml`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Annotated
+
+from pydantic import Field
+
+from stacks.domain import AbsolutePath, DatabaseIdentifier, Day, Name, Part, Percent, Port, Seconds, TimeZone
+
+
+class Service(Part):
+    """The application that users talk to: one container, behind the load balancer."""
+
+    name: Name
+    container: Name
+    port: Port
+    health_path: AbsolutePath
+    database_health_path: AbsolutePath
+    migration_command: tuple[str, ...]
+
+
+class Database(Part):
+    """`master` belongs to operations and migrations; the application has `application_role`."""
+
+    name: DatabaseIdentifier
+    master: DatabaseIdentifier
+    application_role: DatabaseIdentifier
+
+    def contradictions(self) -> Iterator[str]:
+        if self.master == self.application_role:
+            yield "the application needs a role of its own, not the master's"
+
+
+class Objectives(Part):
+    """None where the team has set itself no target."""
+
+    availability_percent: Percent
+    rpo_seconds: Seconds | None
+    rto_seconds: Seconds | None
+
+
+class Thresholds(Part):
+    """When somebody is told, and when a release is taken back; counts and rates over five minutes."""
+
+    error_rate_percent: Percent
+    rollback_error_rate_percent: Percent
+    p95_seconds: Seconds
+    cpu_percent: Percent
+    connections_percent: Percent
+    cache_memory_percent: Percent
+    payment_failures: Annotated[int, Field(ge=0)]
+    database_latency_seconds: Seconds
+
+
+class Freeze(Part):
+    """Days without deployments, first and last included; without a year they return every year."""
+
+    name: str
+    first: Day
+    last: Day
+
+
+class Platform(Part):
+    name: Name
+    service: Service
+    database: Database
+    objectives: Objectives
+    thresholds: Thresholds
+    timezone: TimeZone
+    freezes: tuple[Freeze, ...]

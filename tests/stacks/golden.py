@@ -1,0 +1,48 @@
+"""The reviewed graph of each environment. `python -m tests.stacks.golden` writes them anew."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+from stacks import platforms
+from stacks.environment import Environment
+from tests.stacks.files import STACKS, settings_of
+from tests.stacks.recording import Recording, record, short
+
+PLACE = Path(__file__).with_name("golden")
+
+
+def graph(recording: Recording) -> str:
+    """One line for each resource, under the component that it is a child of."""
+    lines = []
+    for each in recording.resources:
+        if each.type == "pulumi:pulumi:Stack":
+            continue
+        depth = each.urn.split("::")[2].count("$")
+        marks = " protected" if each.protect else ""
+        marks += f" ignores {', '.join(each.ignore_changes)}" if each.ignore_changes else ""
+        lines.append((each.urn, f"{'  ' * depth}{short(each.type)} {each.name}{marks}"))
+    return "\n".join(line for _, line in sorted(lines, key=lambda entry: _order(entry[0], recording))) + "\n"
+
+
+def _order(urn: str, recording: Recording) -> list[str]:
+    """Sorts children behind their parents, whatever order they were registered in."""
+    parents = {each.urn: each.parent for each in recording.resources}
+    path = [urn]
+    while (parent := parents.get(path[0])) and parent in parents:
+        path.insert(0, parent)
+    return path
+
+
+def main() -> None:
+    PLACE.mkdir(exist_ok=True)
+    for stack in STACKS:
+        settings = settings_of(stack)
+        recording = record(lambda: Environment(settings, platforms.load(settings.platform)), stack)  # noqa: B023
+        (PLACE / f"{stack}.txt").write_text(graph(recording))
+        print(f"wrote {PLACE / stack}.txt", file=sys.stderr)
+
+
+if __name__ == "__main__":
+    main()
