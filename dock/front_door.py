@@ -21,6 +21,8 @@ log = logging.getLogger(__name__)
 
 MAX_BODY_BYTES = 512 * 1024 * 1024
 EMULATOR_TIMEOUT_SECONDS = 60
+# Clients keep connections open; a call that is being answered gets this long at the end.
+SHUTDOWN_SECONDS = 3
 _CREDENTIAL = re.compile(r"Credential=([^/,\s]+)/\d{8}/([^/]+)/([^/]+)/aws4_request")
 _HOP_BY_HOP = frozenset({"connection", "keep-alive", "transfer-encoding", "te", "upgrade", "content-length"})
 
@@ -58,7 +60,9 @@ class FrontDoor:
         """Listen. Raises OSError when the port is taken."""
         application = web.Application(client_max_size=MAX_BODY_BYTES)
         application.router.add_route("*", "/{path:.*}", self._answer)
-        self._runner = web.AppRunner(application, access_log=None, handle_signals=False)
+        self._runner = web.AppRunner(
+            application, access_log=None, handle_signals=False, shutdown_timeout=SHUTDOWN_SECONDS
+        )
         await self._runner.setup()
         self._session = ClientSession(
             auto_decompress=False,

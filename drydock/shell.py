@@ -16,6 +16,14 @@ PROJECT = Path(__file__).parents[1]
 # A profile or a session of the real AWS would win over the dock's keys.
 UNSET = ("AWS_PROFILE", "AWS_DEFAULT_PROFILE", "AWS_SESSION_TOKEN", "AWS_CA_BUNDLE", "PULUMI_CONFIG_PASSPHRASE")
 
+AWS_CONFIGURATION = """\
+[plugins]
+drydock = drydock.aws_cli
+
+[default]
+output = json
+"""
+
 
 def endpoint(home: Home) -> dict[str, str]:
     """What the daemon published of itself: `endpoint_url`, `account`, `region`. Stays true while the dock is down."""
@@ -31,6 +39,7 @@ def endpoint(home: Home) -> dict[str, str]:
 def variables(home: Home) -> dict[str, str]:
     """Names and values, PATH included. No secret is among them: passphrases are files."""
     published = endpoint(home)
+    (home.run / "aws.ini").write_text(AWS_CONFIGURATION)
     pulumi = home.pulumi
     before = [str(path) for path in (Path(sys.executable).parent, engine_folder())]
     rest = [entry for entry in os.environ.get("PATH", os.defpath).split(os.pathsep) if entry not in before]
@@ -44,6 +53,7 @@ def variables(home: Home) -> dict[str, str]:
         "AWS_REGION": published["region"],
         "AWS_DEFAULT_REGION": published["region"],
         "AWS_EC2_METADATA_DISABLED": "true",
+        "AWS_CONFIG_FILE": str(home.run / "aws.ini"),
         "SSL_CERT_FILE": str(home.trust_bundle),
         "PGSSLROOTCERT": str(home.certificate_authority),
         "PULUMI_HOME": str(pulumi / "home"),

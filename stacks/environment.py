@@ -284,7 +284,6 @@ class Environment:
     def _variables(self) -> dict[str, pulumi.Input[str]]:
         certificate = self.settings.database.root_certificate
         return {
-            **self.settings.service.variables,
             "PLATFORM": self.settings.platform,
             "ENVIRONMENT": self.settings.environment,
             "PORT": str(self.platform.service.port),
@@ -296,4 +295,5 @@ class Environment:
             "CACHE_HOST": self.cache.address,
             "CACHE_PORT": self.cache.port.apply(str),
             "CACHE_TLS": "true",
+            **self.settings.service.variables,
         }

@@ -12,6 +12,9 @@ from pydantic import BaseModel, ValidationError
 
 from stacks.domain import Expected
 
+# The kind of an error about a value that is well formed, but not for this program or stack.
+UNFIT = "unfit"
+
 
 class SettingsError(Exception):
     """Settings that can't be used. `problems` are all of them; `file` is what to edit."""
@@ -41,6 +44,8 @@ def problems(error: ValidationError, model: type[BaseModel], root: str) -> list[
                 limit = found["ctx"].get("min_length", found["ctx"].get("max_length"))
                 bound = "at least" if kind == "too_short" else "at most"
                 lines[f"{where}: has {found['ctx']['actual_length']} entries, but needs {bound} {limit}"] = None
+        elif kind == UNFIT:
+            lines[f"{where}: is {_shown(found['input'])}, which {found['msg']}"] = None
         elif kind == "json_invalid":
             lines[f"{where}: is not an object"] = None
         else:

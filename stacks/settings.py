@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import Field, ValidationError, ValidationInfo, field_validator
+from pydantic_core import PydanticCustomError
 
 from stacks import platforms
 from stacks.domain import (
@@ -41,7 +42,7 @@ from stacks.domain import (
     minutes,
     whole,
 )
-from stacks.problems import SettingsError, problems
+from stacks.problems import UNFIT, SettingsError, problems
 
 KEY = "settings"
 PROJECT = "drydock"
@@ -59,6 +60,29 @@ _FARGATE = {
     8192: tuple(range(16384, 61441, 4096)),
     16384: tuple(range(32768, 122881, 8192)),
 }
+
+
+# Variables of the application that the program sets itself.
+RESERVED = frozenset(
+    [
+        "PLATFORM",
+        "ENVIRONMENT",
+        "PORT",
+        "DATABASE_HOST",
+        "DATABASE_PORT",
+        "DATABASE_NAME",
+        "DATABASE_SSLMODE",
+        "DATABASE_USER",
+        "DATABASE_PASSWORD",
+        "DATABASE_MASTER_USER",
+        "DATABASE_MASTER_PASSWORD",
+        "PGSSLROOTCERT",
+        "CACHE_HOST",
+        "CACHE_PORT",
+        "CACHE_TLS",
+        "CACHE_AUTH_TOKEN",
+    ]
+)
 
 
 class Protection(Part):
@@ -154,6 +178,8 @@ class Service(Part):
                 f"with {self.desired_count} tasks a deployment could neither start nor stop one: raise maximum_percent "
                 "or lower minimum_healthy_percent"
             )
+        for name in sorted(RESERVED & self.variables.keys()):
+            yield f"variables.{name}: the program sets it itself"
 
 
 class Database(Part):
@@ -252,7 +278,7 @@ class Settings(Part):
     @classmethod
     def _is_known(cls, name: str) -> str:
         if name not in platforms.names():
-            raise ValueError(f"is not among {', '.join(platforms.names())}")
+            raise PydanticCustomError(UNFIT, f"is not among {', '.join(platforms.names())}")
         return name
 
     @field_validator("environment")
@@ -260,7 +286,7 @@ class Settings(Part):
     def _is_the_stack(cls, name: str, info: ValidationInfo) -> str:
         stack = (info.context or {}).get("stack", name)
         if name != stack:
-            raise ValueError(f"is not the stack's name, {stack}")
+            raise PydanticCustomError(UNFIT, f"is not the stack's name, {stack}")
         return name
 
     def contradictions(self) -> Iterator[str]:

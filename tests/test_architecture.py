@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import re
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -21,7 +22,8 @@ def tracked(*patterns: str) -> list[Path]:
 
 
 def test_arrows_between_packages_go_one_way() -> None:
-    done = subprocess.run(["lint-imports"], cwd=PROJECT, capture_output=True, text=True, timeout=120, check=False)
+    command = str(Path(sys.executable).with_name("lint-imports"))
+    done = subprocess.run([command], cwd=PROJECT, capture_output=True, text=True, timeout=120, check=False)
     assert done.returncode == 0, done.stdout
 
 

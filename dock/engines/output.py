@@ -33,6 +33,10 @@ class Output:
         except FileNotFoundError:
             return 0
 
+    def modified(self) -> int:
+        """When it was last written to, in milliseconds since the epoch."""
+        return self.path.stat().st_mtime_ns // 1_000_000
+
     def read(self, offset: int, *, ended: bool) -> tuple[list[str], int]:
         """Whole lines from `offset` on (at most about 1 MiB of them) and the offset behind them. With `ended` the last
         line counts even without its newline. Empty lines are left out. Blocks."""

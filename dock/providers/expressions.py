@@ -82,6 +82,19 @@ class _Functions(functions.Functions):  # type: ignore[misc]
         texts = {name: str(value).lower() if isinstance(value, bool) else str(value) for name, value in set_.items()}
         return [{"Key": name, "Value": text} for name, text in texts.items()] or None
 
+    # JMESPath's own refuse null, which is what an API's answer has for everything that isn't set.
+    @functions.signature({"types": ["string", "null"]}, {"types": ["string"]})
+    def _func_starts_with(self, text: str | None, prefix: str) -> bool:
+        return text is not None and text.startswith(prefix)
+
+    @functions.signature({"types": ["array", "string", "object", "null"]})
+    def _func_length(self, value: Any) -> int:
+        return len(value or ())
+
+    @functions.signature({"types": ["array", "string", "null"]}, {"types": []})
+    def _func_contains(self, whole: Any, part: Any) -> bool:
+        return part in (whole or ())
+
     @functions.signature({"types": ["string", "null"]}, {"types": ["string"]})
     def _func_matches(self, text: str | None, pattern: str) -> bool:
         return text is not None and re.fullmatch(pattern, text) is not None

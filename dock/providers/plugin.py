@@ -276,7 +276,8 @@ def _answered(
         context.set_trailing_metadata((("grpc-status-details-bin", rich.SerializeToString()),))
         context.abort(code, reason)
     except ProviderError as error:
-        context.abort(grpc.StatusCode.UNKNOWN, prefix + _scrubbed(str(error), structs))
+        # The engine takes this code for a state that is known: nothing happened.
+        context.abort(grpc.StatusCode.FAILED_PRECONDITION, prefix + _scrubbed(str(error), structs))
     except Exception as error:
         # `abort` itself ends a call by an exception without arguments.
         if not context.is_active() or not str(error):

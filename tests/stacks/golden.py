@@ -15,24 +15,19 @@ PLACE = Path(__file__).with_name("golden")
 
 def graph(recording: Recording) -> str:
     """One line for each resource, under the component that it is a child of."""
+    parents = {each.urn: each.parent for each in recording.resources if each.type != "pulumi:pulumi:Stack"}
     lines = []
     for each in recording.resources:
-        if each.type == "pulumi:pulumi:Stack":
+        if each.urn not in parents:
             continue
-        depth = each.urn.split("::")[2].count("$")
+        # Sorted by the whole way down: children stand behind their parents, whatever order they were registered in.
+        path = [each.urn]
+        while (parent := parents.get(path[0])) in parents:
+            path.insert(0, str(parent))
         marks = " protected" if each.protect else ""
         marks += f" ignores {', '.join(each.ignore_changes)}" if each.ignore_changes else ""
-        lines.append((each.urn, f"{'  ' * depth}{short(each.type)} {each.name}{marks}"))
-    return "\n".join(line for _, line in sorted(lines, key=lambda entry: _order(entry[0], recording))) + "\n"
-
-
-def _order(urn: str, recording: Recording) -> list[str]:
-    """Sorts children behind their parents, whatever order they were registered in."""
-    parents = {each.urn: each.parent for each in recording.resources}
-    path = [urn]
-    while (parent := parents.get(path[0])) and parent in parents:
-        path.insert(0, parent)
-    return path
+        lines.append((path, f"{'  ' * (len(path) - 1)}{short(each.type)} {each.name}{marks}"))
+    return "\n".join(line for _, line in sorted(lines)) + "\n"
 
 
 def main() -> None:

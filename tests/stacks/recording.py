@@ -58,7 +58,6 @@ class Recording:
         return (each for each in self.resources if not each.custom and each.type != "pulumi:pulumi:Stack")
 
 
-
 class _Cloud(mocks.Mocks):
     """Answers with what AWS would make up: ids, ARNs, addresses."""
 
@@ -110,7 +109,9 @@ class _Monitor(mocks.MockMonitor):
         return super().RegisterResourceOutputs(request)
 
 
-def record(program: Callable[[], Any], stack: str = "production", outputs: Callable[[Any], Any] | None = None) -> Recording:
+def record(
+    program: Callable[[], Any], stack: str = "production", outputs: Callable[[Any], Any] | None = None
+) -> Recording:
     """Run `program` and record it; its result is `made`. `outputs` picks outputs of that result to be resolved, which
     then are `made`."""
     recording = Recording()

@@ -10,10 +10,11 @@ from pathlib import Path
 
 import pytest
 
-from operations.manifest import Manifest, parse as parse_manifest
+from operations.manifest import Manifest
+from operations.manifest import parse as parse_manifest
 from stacks import platforms
 from stacks.environment import Environment
-from stacks.settings import Settings
+from stacks.settings import RESERVED, Settings
 from tests.stacks.files import STACKS, settings_of
 from tests.stacks.golden import PLACE, graph
 from tests.stacks.recording import PASSWORD, Recording, policy, record
@@ -65,8 +66,7 @@ def test_every_resource_names_the_environments_own_provider(stack):
 
 @every_stack
 def test_all_environments_have_the_same_kinds_of_resources(stack):
-    kinds = {each.type for each in recorded(stack).resources}
-    assert kinds == {each.type for each in recorded("production").resources}
+    assert {each.type for each in recorded(stack).custom()} == {each.type for each in recorded("production").custom()}
 
 
 @every_stack
@@ -115,7 +115,9 @@ def test_only_the_load_balancer_is_open_and_only_on_https(stack):
 
 def test_an_unencrypted_listener_is_open_to_this_machine_alone():
     sources = {
-        each.inputs["cidrIpv4"] for each in recorded("local").of("SecurityGroupIngressRule") if "cidrIpv4" in each.inputs
+        each.inputs["cidrIpv4"]
+        for each in recorded("local").of("SecurityGroupIngressRule")
+        if "cidrIpv4" in each.inputs
     }
     assert all(ipaddress.ip_network(source).is_loopback for source in sources)
 
@@ -193,8 +195,6 @@ def test_the_application_learns_everything_that_it_needs(stack):
         "CACHE_PORT": "6379",
         "CACHE_TLS": "true",
     }
-    # What is more in the settings comes along, but can't replace what the program knows better.
-    assert variables["PORT"] == "8080"
 
 
 @every_stack
@@ -223,13 +223,18 @@ def test_the_url_is_the_certificates_name_or_the_load_balancers():
 
 def test_variables_of_the_settings_reach_the_application():
     settings = settings_of("production")
-    more = settings.service.model_copy(update={"variables": {"LOG_LEVEL": "DEBUG", "PORT": "1"}})
+    more = settings.service.model_copy(update={"variables": {"LOG_LEVEL": "DEBUG"}})
     changed: Settings = settings.model_copy(update={"service": more})
     run = record(lambda: Environment(changed, platforms.load("chatvrm")))
     (container,) = json.loads(run.one("TaskDefinition", "web-template").inputs["containerDefinitions"])
     variables = {entry["name"]: entry["value"] for entry in container["environment"]}
     assert variables["LOG_LEVEL"] == "DEBUG"
-    assert variables["PORT"] == "8080"
+
+
+def test_settings_may_not_set_a_variable_that_the_program_sets():
+    task = recorded("production").one("TaskDefinition", "migrate-template").inputs["containerDefinitions"]
+    (container,) = json.loads(task)
+    assert {entry["name"] for entry in container["environment"] + container["secrets"]} == RESERVED
 
 
 def test_a_golden_graph_exists_for_each_stack_and_no_other():

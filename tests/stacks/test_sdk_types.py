@@ -20,7 +20,9 @@ def test_inputs_that_the_sdk_does_not_know_are_found(inputs, complaint):
 
 
 def test_a_missing_input_is_found():
-    assert complaints("aws:ec2/subnet:Subnet", {"cidrBlock": "10.0.0.0/24"}) == ["aws:ec2/subnet:Subnet: vpcId is missing"]
+    assert complaints("aws:ec2/subnet:Subnet", {"cidrBlock": "10.0.0.0/24"}) == [
+        "aws:ec2/subnet:Subnet: vpcId is missing"
+    ]
 
 
 def test_right_inputs_pass():

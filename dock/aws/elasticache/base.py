@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import logging
+import sqlite3
 from collections.abc import Coroutine, Iterable
 from typing import TYPE_CHECKING, Any
 
@@ -11,15 +13,16 @@ from redis.exceptions import RedisError
 from dock.aws.elasticache.events import EventLog
 from dock.aws.elasticache.group import Group
 from dock.aws.service import AwsError, Request, Response, Service
-from dock.engines.haproxy.process import HAProxyError
-from dock.engines.redis import NodeError
 from dock.store import Record, Scope
 
 if TYPE_CHECKING:
     from dock.cloud import Cloud
 
-# What can go wrong with nodes, endpoints and disks.
-PROBLEMS = (NodeError, HAProxyError, RedisError, OSError, TimeoutError, RuntimeError)
+log = logging.getLogger(__name__)
+
+_RETRY_SECONDS = 5.0
+# What can go wrong with nodes (NodeError), endpoints (HAProxyError), addresses and files.
+PROBLEMS = (RuntimeError, RedisError, OSError)
 NODE_GROUP = "0001"
 CACHE_NODE = "0001"
 MOST_NODES = 6
@@ -80,6 +83,16 @@ class Base(Service):
         task = self.cloud.spawn(work, group.owner)
         self._work.add(task)
         task.add_done_callback(self._work.discard)
+
+    async def conclude(self, group: Group, **changes: Any) -> None:
+        """Keep how work on a group ended; while the disk is full, it is tried again."""
+        while True:
+            try:
+                group.update(**changes)
+                return
+            except sqlite3.OperationalError as problem:
+                log.error("%s: its record could not be kept: %s", group.owner, problem)
+                await asyncio.sleep(_RETRY_SECONDS)
 
     async def end_work(self) -> None:
         """Cut background work off, and begin none; records say what is left to do."""

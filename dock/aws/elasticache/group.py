@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import logging
 import secrets
 import shutil
+import sqlite3
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +13,7 @@ from dock.addresses import Pool
 from dock.aws.elasticache.events import EventLog
 from dock.aws.elasticache.node_types import maxmemory
 from dock.aws.elasticache.parameters import directives, reserved_memory_percent
+from dock.aws.service import AwsError
 from dock.certificates import write_private
 from dock.engines.redis import Configuration, Fronts, Node, Place, Replication, Server, Topology, installed
 from dock.home import unprivileged_user
@@ -18,6 +21,8 @@ from dock.store import Record, Scope
 
 if TYPE_CHECKING:
     from dock.cloud import Cloud
+
+log = logging.getLogger(__name__)
 
 # The file with the password of the dock's own user, one for each group.
 _INTERNAL = "internal.password"
@@ -92,6 +97,15 @@ class Group:
         ready = node is not None and node.process is not None and node.state is not None and node.state.in_sync
         return "available" if ready else "creating"
 
+    def reserve(self, members: list[str]) -> None:
+        """Allocate the addresses of nodes that are to be made. Raises InsufficientCacheClusterCapacityFault."""
+        try:
+            for member in members:
+                self.node_address(member)
+        except RuntimeError as problem:
+            self.release(members)
+            raise AwsError("InsufficientCacheClusterCapacityFault", f"No node can be made: {problem}.") from None
+
     def release(self, members: list[str]) -> None:
         """Give the addresses of nodes that are gone back."""
         for member in members:
@@ -124,7 +138,11 @@ class Group:
 
     def happened(self, member: str | None, message: str) -> None:
         kind = "replication-group" if member is None else "cache-cluster"
-        self._events.add(self.scope, kind, member or self.identifier, message)
+        try:
+            self._events.add(self.scope, kind, member or self.identifier, message)
+        except sqlite3.OperationalError as problem:
+            # A full disk must not keep a node from being replaced.
+            log.error("%s: %s (the event could not be kept: %s)", self.owner, message, problem)
 
     def _configuration(self, record: Record) -> Configuration:
         group = self._parameter_groups.get(self.scope, record["parameter_group"])

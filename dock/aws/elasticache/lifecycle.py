@@ -108,10 +108,10 @@ class Lifecycle(Snapshots):
             await group.replication.settled(SETTLE_SECONDS)
         except PROBLEMS as problem:
             await group.replication.destroy()
-            group.update(status="create-failed", problem=str(problem))
+            await self.conclude(group, status="create-failed", problem=str(problem))
             group.happened(None, f"Replication group {group.identifier} could not be created: {problem}")
             return
-        group.update(status="available")
+        await self.conclude(group, status="available")
         group.happened(None, f"Replication group {group.identifier} created")
 
     async def carry_out(self, group: Group, done: str | None = None) -> None:
@@ -126,7 +126,7 @@ class Lifecycle(Snapshots):
         else:
             if done:
                 group.happened(None, done)
-        group.update(status="available", token_changing=None)
+        await self.conclude(group, status="available", token_changing=None)
 
     async def fail_over(self, group: Group) -> None:
         """Kill the primary and wait for what comes of it."""
@@ -144,7 +144,7 @@ class Lifecycle(Snapshots):
                 group.happened(member, f"Cache node {member} restarted; its cache is empty until it is filled again")
             except PROBLEMS as problem:
                 group.happened(member, f"Cache node {member} did not restart: {problem}")
-        group.update(rebooting=[])
+        await self.conclude(group, rebooting=[])
         await self.carry_out(group)
 
     async def take_down(self, group: Group) -> None:
@@ -156,7 +156,7 @@ class Lifecycle(Snapshots):
                     await group.replication.begin()
                 await self.save_snapshot(group, final)
             except PROBLEMS as problem:
-                group.update(status="available", final_snapshot=None)
+                await self.conclude(group, status="available", final_snapshot=None)
                 group.happened(None, f"Replication group {group.identifier} was not deleted: {problem}")
                 return
         await group.replication.destroy()

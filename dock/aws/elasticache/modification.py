@@ -85,6 +85,7 @@ class Modification(ReplicationGroups):
             members.append(
                 {"id": f"{record['id']}-{number:03d}", "zone": zone, "created": time.time(), "tags": record["tags"]}
             )
+        group.reserve([member["id"] for member in members[-len(assigned) :]])
         return self._resize(group, members, [])
 
     @operation(

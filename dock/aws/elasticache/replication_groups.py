@@ -51,7 +51,13 @@ class ReplicationGroups(Lifecycle, ParameterGroups, SubnetGroups):
                     f"Cluster {min(clash)} exists already, in replication group {other}.",
                 )
         self.group_records.put(call.scope, identifier, record)
-        group = self.groups[call.scope, identifier] = Group(self.cloud, self.events, call.scope, identifier)
+        try:
+            group = Group(self.cloud, self.events, call.scope, identifier)
+            group.reserve([member["id"] for member in record["members"]])
+        except (AwsError, RuntimeError) as problem:
+            self.group_records.delete(call.scope, identifier)
+            raise AwsError("InsufficientCacheClusterCapacityFault", str(problem)) from None
+        self.groups[call.scope, identifier] = group
         self.spawn(group, self.bring_up(group))
         return {"ReplicationGroup": replication_group(group)}
 

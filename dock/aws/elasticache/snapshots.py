@@ -135,10 +135,7 @@ class Snapshots(Base):
             record = self.snapshots.get(group.scope, name)
             if record is None:
                 raise NodeError(f"snapshot {name} is not there any more")
-            node = group.replication.nodes.get(record["member"])
-            if node is None or node.process is None:
-                raise NodeError(f"{record['member']} does not run")
-            size = await node.save(self.snapshot_file(group.scope, name))
+            size = await group.replication.save(record["member"], self.snapshot_file(group.scope, name))
         except PROBLEMS as problem:
             self.forget_snapshot(group.scope, name)
             group.happened(None, f"Snapshot {name} failed: {problem}")
@@ -154,7 +151,7 @@ class Snapshots(Base):
         # A snapshot that failed has left an event, and is not there.
         with contextlib.suppress(*PROBLEMS):
             await self.save_snapshot(group, name)
-        group.update(status="available")
+        await self.conclude(group, status="available")
 
     def take_automatic(self, group: Group, now: dt.datetime) -> None:
         """Begin today's automatic snapshot unless it was begun, and forget those beyond the retention limit."""

@@ -42,14 +42,15 @@ _ERRORS = {
 def structure(balancer: Balancer) -> str:
     """A fingerprint of all that only a reload can change: all but the targets and the weights."""
     groups = tuple(replace(group, targets=frozenset()) for group in balancer.groups)
-    text = render(replace(balancer, groups=groups), Path("weights"))
+    text = render(replace(balancer, groups=groups), Path("weights"), Path("faces"))
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
-def render(balancer: Balancer, weights: Path) -> str:
-    """The configuration after its `global` part. `weights` is the file of the map."""
+def render(balancer: Balancer, weights: Path, faces: Path) -> str:
+    """The configuration after its `global` part. `weights` is the file of the map from rules to groups, `faces` that
+    from groups without a healthy target to their twins."""
     blocks = [_defaults(balancer), *_tables(balancer)]
-    blocks += [_frontend(balancer, listener, weights) for listener in balancer.listeners]
+    blocks += [_frontend(balancer, listener, weights, faces) for listener in balancer.listeners]
     for group in balancer.groups:
         blocks += [_backend(group, open=False), _backend(group, open=True)]
     return "\n\n".join("\n".join(block) for block in blocks) + "\n"
@@ -112,7 +113,7 @@ def _tables(balancer: Balancer) -> list[list[str]]:
     ]
 
 
-def _frontend(balancer: Balancer, listener: Listener, weights: Path) -> list[str]:
+def _frontend(balancer: Balancer, listener: Listener, weights: Path, faces: Path) -> list[str]:
     lines = [f"frontend {listener.name}", f"    bind {listener.address}:{listener.port}{_tls(listener)}"]
     lines += [f"    {line}" for line in _requests(balancer, listener)]
     for rule in listener.rules:
@@ -129,8 +130,11 @@ def _frontend(balancer: Balancer, listener: Listener, weights: Path) -> list[str
         # The second finds nothing, and leaves the first as it is, for a rule with one group.
         f"    http-request set-var(txn.group) var(txn.rule),map_str({weights})",
         f"    http-request set-var(txn.group) var(txn.rule),concat(/,txn.turn),map_str({weights})",
-        "    http-request set-var-fmt(txn.group) %[var(txn.group)]"
-        f"{OPEN} if {{ var(txn.group) -m found }} !{{ var(txn.group),nbsrv gt 0 }}",
+        # A worker that a reload replaces counts no server as usable; it goes by what it was told before.
+        f"    http-request set-var(txn.group) var(txn.group),map_str({faces}) if {{ stopping }}",
+        f"    http-request set-var-fmt(txn.group) %[var(txn.group)]{OPEN} "
+        "if !{ stopping } { var(txn.group) -m found } !{ var(txn.group),nbsrv gt 0 }",
+        "    use_backend %[var(txn.group)] if { stopping } { var(txn.group) -m found }",
         "    use_backend %[var(txn.group)] if { var(txn.group) -m found } { var(txn.group),nbsrv gt 0 }",
         f"    default_backend {NOBODY}",
         # What no target answered, the load balancer did.

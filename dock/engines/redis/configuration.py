@@ -111,6 +111,8 @@ def configuration_file(
         ("masterauth", internal_password),
         ("save", f"{SAVE_SECONDS} 1"),
         ("appendonly", "no"),
+        # A planned stop ends also when the disk is full; the last save stays.
+        ("shutdown-on-sigterm", "save force"),
         # A full disk must not stop a cache from taking writes; the dock says that it can't be saved.
         ("stop-writes-on-bgsave-error", "no"),
         ("repl-diskless-sync", "yes"),

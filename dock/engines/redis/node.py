@@ -214,11 +214,15 @@ class Node:
         if now["rdb_last_bgsave_status"] != "ok":
             raise NodeError(f"{self.place.name} could not save its data: {self.last_words()}")
 
-    async def stop(self) -> None:
-        """Save and end, as a planned stop does."""
+    async def stop(self) -> bool:
+        """Save and end, as a planned stop does. Returns whether the data were saved."""
         await self._disconnect()
+        if self.process is None:
+            return True
+        before = self._saved_at()
         await self._supervisor.stop(self.place.name, signal.SIGTERM, STOP_SECONDS)
         self.state = None
+        return self._saved_at() != before
 
     async def kill(self) -> None:
         """End it at once; what it had not saved is gone."""
@@ -313,6 +317,13 @@ class Node:
     def _own(self, path: Path) -> None:
         if self._user is not None:
             os.chown(path, *self._user)
+
+    def _saved_at(self) -> tuple[int, int]:
+        try:
+            status = self.snapshot.stat()
+        except OSError:
+            return (0, 0)
+        return (status.st_ino, status.st_mtime_ns)
 
     def _copy(self, into: Path) -> int:
         into.parent.mkdir(parents=True, exist_ok=True)

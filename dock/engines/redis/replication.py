@@ -5,35 +5,27 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-import shutil
-import signal
 import time
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from redis.exceptions import RedisError
 
-from dock.engines.haproxy.process import HAProxyError
 from dock.engines.redis.node import Node, NodeError, State
+from dock.engines.redis.nodes import HUNG_SECONDS, TICK_SECONDS, Nodes, Spawn
 from dock.engines.redis.topology import Fronts, Keeper, Topology
 
 if TYPE_CHECKING:
     from dock.engines.endpoints import Endpoints
-    from dock.engines.supervisor import Process, Supervisor
+    from dock.engines.supervisor import Supervisor
 
 log = logging.getLogger(__name__)
 
-TICK_SECONDS = 1.0
-HUNG_SECONDS = 10.0
 HAND_OVER_SECONDS = 5.0
-# A node that dies again within a minute waits longer each time, at most this long.
-_LONGEST_PAUSE = 30.0
-_FORGIVEN_AFTER = 60.0
-_PROBLEMS = (NodeError, HAProxyError, RedisError, OSError, TimeoutError)
-
-
-Spawn = Callable[[Coroutine[Any, Any, None], str], asyncio.Task[None]]
+CATCH_UP_SECONDS = 10.0
+# What can go wrong with nodes (NodeError), endpoints (HAProxyError), addresses and files.
+_PROBLEMS = (RuntimeError, RedisError, OSError)
 
 
 class Replication:
@@ -54,27 +46,27 @@ class Replication:
         spawn: Spawn,
     ) -> None:
         self.name = name
-        self.nodes: dict[str, Node] = {}
-        self.problems: dict[str, str] = {}
-        self._folder = folder
         self._keeper = keeper
         self._make_node = make_node
         self._fronts = fronts
         self._endpoints = endpoints
-        self._supervisor = supervisor
-        self._spawn_task = spawn
+        self._spawn = spawn
         self._lock = asyncio.Lock()
         self._wake = asyncio.Event()
-        self._tasks: dict[str, asyncio.Task[None]] = {}
-        self._targets: dict[str, tuple[str, int] | None] = {}
-        self._processes: dict[str, Process] = {}
-        self._deaths: dict[str, list[float]] = {}
+        self._nodes = Nodes(name, folder, make_node, supervisor, spawn, keeper, self._wake.set)
+        self._decider: asyncio.Task[None] | None = None
+        self._targets: dict[str, tuple[str, int]] = {}
 
     # what others see
 
     @property
-    def primary(self) -> Node | None:
-        return self.nodes.get(self._keeper.topology().primary)
+    def nodes(self) -> dict[str, Node]:
+        return self._nodes.by_name
+
+    @property
+    def problems(self) -> dict[str, str]:
+        """What is wrong at present, by node; of the group as a whole under its own name."""
+        return self._nodes.problems
 
     @property
     def in_order(self) -> bool:
@@ -98,14 +90,21 @@ class Replication:
         try:
             await self.converge()
         finally:
-            self._spawn("decide", self._decide())
+            if self._decider is None:
+                self._decider = self._spawn(self._decide(), f"{self.name}: decide")
 
     async def converge(self) -> None:
         """Bring the group to its topology now, replicas' synchronisation aside. NodeError, OSError when that fails."""
         async with self._lock:
             wanted = self._keeper.topology()
-            await self._adopt(wanted)
-            former, wanted = wanted.primary, await self._settle_primary(wanted)
+            await self._nodes.adopt(wanted.members)
+            former = wanted.primary
+            try:
+                wanted = await self._settle_primary(wanted)
+            except _PROBLEMS:
+                # A primary that can't be started is replaced by a replica, if one can be.
+                self._start_dead_replicas(wanted)
+                raise
             await self._point("primary", self.nodes[wanted.primary].target)
             if wanted.primary != former:
                 self._keeper.happened(
@@ -136,6 +135,22 @@ class Replication:
             if node.process is None and not node.snapshot.exists():
                 await asyncio.to_thread(node.seed, data)
 
+    async def save(self, name: str, into: Path) -> int:
+        """Save a node's data to a file, with every write that the primary has taken by now; returns its bytes."""
+        primary, node = self.nodes[self._keeper.topology().primary], self.nodes.get(name)
+        taken = await primary.probe()
+        if node is None or node.process is None or taken is None:
+            raise NodeError(f"{self.name}: {name if taken else 'the primary'} does not answer")
+        deadline = time.monotonic() + CATCH_UP_SECONDS
+        while node is not primary:
+            state = await node.probe()
+            if state is not None and state.history == taken.history and state.offset >= taken.offset:
+                break
+            if time.monotonic() > deadline:
+                raise NodeError(f"{node.place.name} is behind its primary for {CATCH_UP_SECONDS:.0f} s")
+            await asyncio.sleep(0.02)
+        return await node.save(into)
+
     async def fail_over(self) -> None:
         """Kill the primary as a fault would; what follows is decided as after any fault. NodeError when no replica
         could take over."""
@@ -163,48 +178,27 @@ class Replication:
 
     async def stop(self) -> None:
         """Save and end every node, the primary first, so that replicas have all of it."""
-        await self._cancel()
-        wanted = self._keeper.topology()
+        await self._end_watch()
         async with self._lock:
-            if wanted.primary in self.nodes:
-                await self.nodes[wanted.primary].stop()
-            await asyncio.gather(*(node.stop() for node in self.nodes.values()))
+            await self._nodes.stop(first=self._keeper.topology().primary)
 
     async def destroy(self) -> None:
         """End every node and remove the endpoints and all data. May be repeated."""
-        await self._cancel()
+        await self._end_watch()
         async with self._lock:
             for owner in ("primary", "reader"):
                 await self._endpoints.withdraw(f"{self._fronts.owner}/{owner}")
             self._targets.clear()
-            await self._remove_all_but(())
+            await self._nodes.adopt(())
 
-    def _spawn(self, name: str, work: Coroutine[Any, Any, None]) -> None:
-        self._tasks[name] = self._spawn_task(work, f"{self.name}: {name}")
-
-    async def _cancel(self) -> None:
-        tasks = list(self._tasks.values())
-        self._tasks.clear()
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+    async def _end_watch(self) -> None:
+        decider, self._decider = self._decider, None
+        if decider is not None:
+            decider.cancel()
+            await asyncio.gather(decider, return_exceptions=True)
+        await self._nodes.forsake()
 
     # deciding, all under the lock
-
-    async def _adopt(self, wanted: Topology) -> None:
-        await self._remove_all_but(wanted.members)
-        for name in wanted.members:
-            node = self.nodes.get(name)
-            if node is None:
-                node = self.nodes[name] = self._make_node(name)
-                if node.process is not None:
-                    await node.probe()
-            process = node.process
-            if process is not None and name not in self._processes:
-                self._spawn(f"watch {name}", self._watch(name, node, process))
-            elif process is None:
-                node.state = None
-                self._bury(name)
 
     async def _settle_primary(self, wanted: Topology) -> Topology:
         node = self.nodes[wanted.primary]
@@ -215,7 +209,7 @@ class Replication:
                 self._keeper.keep_primary(successor, wanted.history)
                 wanted = self._keeper.topology()
                 node = self.nodes[successor]
-            elif self._due(wanted.primary):
+            elif self._nodes.due(wanted.primary):
                 await self._restart_primary(wanted, successor)
         state = await self._answer(node)
         if not state.is_primary:
@@ -276,17 +270,22 @@ class Replication:
         await node.promote()
         await node.probe()
 
+    def _start_dead_replicas(self, wanted: Topology) -> None:
+        for name in wanted.members:
+            if name != wanted.primary and self.nodes[name].process is None and self._nodes.due(name):
+                try:
+                    self._start(name, wanted)
+                except NodeError as problem:
+                    self._nodes.complain(name, str(problem))
+
     async def _settle_replicas(self, wanted: Topology) -> None:
         primary = self.nodes[wanted.primary].target
+        self._start_dead_replicas(wanted)
         for name in wanted.members:
             node = self.nodes[name]
-            if name == wanted.primary:
+            if name == wanted.primary or node.process is None:
                 continue
             try:
-                if node.process is None:
-                    if self._due(name):
-                        self._start(name, wanted)
-                    continue
                 if node.state is not None and node.state.follows != primary:
                     await node.follow(primary)
                     await node.probe()
@@ -295,7 +294,7 @@ class Replication:
                 if node.state is not None and node.state.in_sync and node.state.can_save:
                     self.problems.pop(name, None)
             except _PROBLEMS as problem:
-                self._complain(name, str(problem))
+                self._nodes.complain(name, str(problem))
 
     async def _point_reader(self, wanted: Topology) -> None:
         ready = [
@@ -319,76 +318,9 @@ class Replication:
             await self._endpoints.retarget(owner, target)
         self._targets[front] = target
 
-    async def _remove_all_but(self, members: tuple[str, ...]) -> None:
-        prefix = f"{self.name}/"
-        strays = {
-            process.name.removeprefix(prefix)
-            for process in self._supervisor.running()
-            if process.name.startswith(prefix)
-        }
-        folders = {path.name for path in self._folder.iterdir() if path.is_dir()} if self._folder.is_dir() else set()
-        for name in (strays | folders | set(self.nodes)) - set(members):
-            self._unwatch(name)
-            node = self.nodes.pop(name, None)
-            if node is not None:
-                await node.kill()
-            await self._supervisor.stop(prefix + name, signal.SIGKILL)
-            await asyncio.to_thread(shutil.rmtree, self._folder / name, ignore_errors=True)
-            self.problems.pop(name, None)
-
-    # nodes' lives
-
     def _start(self, name: str, wanted: Topology) -> None:
-        node = self.nodes[name]
         primary = None if name == wanted.primary else self.nodes[wanted.primary].target
-        self._unwatch(name)
-        try:
-            process = node.start(wanted.configuration, primary)
-        except OSError as problem:
-            self._deaths.setdefault(name, []).append(time.monotonic())
-            raise NodeError(f"{node.place.name} could not be started: {problem}") from problem
-        self._spawn(f"watch {name}", self._watch(name, node, process))
-
-    async def _watch(self, name: str, node: Node, process: Process) -> None:
-        """Look at a node each second, and wake the one who decides when it ends."""
-        self._processes[name] = process
-        ended = asyncio.create_task(process.wait())
-        could_save = True
-        try:
-            while not ended.done():
-                await node.probe()
-                if time.monotonic() - node.answered > HUNG_SECONDS:
-                    self._keeper.happened(name, f"Node {name} has not answered for {HUNG_SECONDS:.0f} s; it is killed")
-                    process.kill_group()
-                if node.state is not None and node.state.can_save != could_save:
-                    could_save = node.state.can_save
-                    if not could_save:
-                        self._complain(name, f"its data can't be saved: {node.last_words()}")
-                await asyncio.wait({ended}, timeout=TICK_SECONDS)
-        finally:
-            ended.cancel()
-        self._wake.set()
-
-    def _unwatch(self, name: str) -> None:
-        self._processes.pop(name, None)
-        task = self._tasks.pop(f"watch {name}", None)
-        if task is not None:
-            task.cancel()
-
-    def _bury(self, name: str) -> None:
-        """Say that a node which ran is dead, once."""
-        process = self._processes.get(name)
-        if process is None:
-            return
-        self._unwatch(name)
-        now = time.monotonic()
-        recent = [moment for moment in self._deaths.get(name, []) if now - moment < _FORGIVEN_AFTER]
-        self._deaths[name] = [*recent, now]
-        if not recent:
-            self._keeper.happened(name, f"Node {name} ended{_how(process.exit_code)}")
-            return
-        words = f": {self.nodes[name].last_words()}" if process.exit_code is None or process.exit_code > 0 else ""
-        self._complain(name, f"ended{_how(process.exit_code)}, time {len(self._deaths[name])} in a minute{words}")
+        self._nodes.start(name, wanted.configuration, primary)
 
     async def _decide(self) -> None:
         while True:
@@ -398,31 +330,17 @@ class Replication:
             try:
                 await self.converge()
             except _PROBLEMS as problem:
-                self._complain(self._keeper.topology().primary, str(problem))
-            except Exception:
-                log.exception("%s could not be brought in order", self.name)
-
-    def _due(self, name: str) -> bool:
-        """Whether a dead node may be started again: at once the first time, later and later after that."""
-        deaths = self._deaths.get(name, [])
-        if len(deaths) <= 1:
-            return True
-        return time.monotonic() - deaths[-1] >= min(2.0 ** (len(deaths) - 2), _LONGEST_PAUSE)
-
-    def _complain(self, name: str, message: str) -> None:
-        if self.problems.get(name) != message:
-            self.problems[name] = message
-            log.warning("%s/%s: %s", self.name, name, message)
-            self._keeper.happened(name, f"Node {name}: {message}")
+                self._nodes.complain(self._keeper.topology().primary, str(problem))
+            except Exception as problem:
+                # The record could not be kept, as when the disk is full: said once, tried again.
+                if self.problems.get(self.name) != str(problem):
+                    self.problems[self.name] = str(problem)
+                    log.exception("%s could not be brought in order", self.name)
+            else:
+                self.problems.pop(self.name, None)
 
     def _disorder(self) -> str:
         if self.problems:
             return "; ".join(f"{name}: {problem}" for name, problem in sorted(self.problems.items()))
         late = [name for name, node in self.nodes.items() if node.state is None or not node.state.in_sync]
         return f"not in sync: {', '.join(sorted(late)) or 'the primary'}"
-
-
-def _how(exit_code: int | None) -> str:
-    if exit_code is None:
-        return ""
-    return f" by signal {-exit_code}" if exit_code < 0 else f" with exit code {exit_code}"

@@ -65,8 +65,9 @@ class Lifecycle:
                 if step.after_create and any(inputs.get(name) not in (None, [], {}) for name in step.when):
                     self._step(step, scope, inputs, {}, first=True)
             return id, self._appeared(scope, inputs, {})
-        except ProviderError as error:
-            raise PartlyCreated(id, self._as_is(scope, inputs, {}), str(error)) from error
+        except Exception as error:
+            # Whatever it was, our own mistake included: the resource is there, and must not be forgotten.
+            raise PartlyCreated(id, self._as_is(scope, inputs, {}), _told(error)) from error
 
     def read(
         self, id: str, inputs: Mapping[str, Any], prior: Mapping[str, Any]
@@ -109,10 +110,10 @@ class Lifecycle:
             if changed & {"tags", "tagsAll"}:
                 self._tag(scope, prior.get("tagsAll") or {}, wanted.get("tagsAll") or {})
             return self._appeared(scope, inputs, prior)
-        except ProviderError as error:
+        except Exception as error:
             if not done:
                 raise
-            raise PartlyCreated(id, self._as_is(scope, inputs, prior), str(error)) from error
+            raise PartlyCreated(id, self._as_is(scope, inputs, prior), _told(error)) from error
 
     def delete(self, id: str, before: Mapping[str, Any], prior: Mapping[str, Any]) -> None:
         """Does nothing when the resource is gone already."""
@@ -220,11 +221,11 @@ class Lifecycle:
         """The outputs after a failure, as far as they can be told."""
         try:
             found = find(self.declared, self.cloud, scope)
-        except ProviderError:
-            found = None
-        if found is None:
-            return {**prior, "region": region_of(inputs, prior, self.cloud)} if self.declared.regional else dict(prior)
-        return outputs(self.declared, self.cloud, found, inputs, prior)
+            if found is not None:
+                return outputs(self.declared, self.cloud, found, inputs, prior)
+        except Exception as error:
+            self.say(f"its state can't be read: {_told(error)}")
+        return {**prior, "region": region_of(inputs, prior, self.cloud)} if self.declared.regional else dict(prior)
 
     def _found_id(self, scope: dict[str, Any]) -> Any:
         """The id of a resource whose creation was answered, but not heard."""
@@ -236,6 +237,10 @@ class Lifecycle:
     def _pause(self, seconds: float) -> None:
         if self.cancelled.wait(seconds):
             raise ProviderError("cancelled")
+
+
+def _told(error: Exception) -> str:
+    return str(error) if isinstance(error, ProviderError) else f"{type(error).__name__}: {error}"
 
 
 def _put(parameters: dict[str, Any], path: str, value: Any) -> None:

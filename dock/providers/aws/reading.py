@@ -20,14 +20,20 @@ _EMPTY = (None, "", [], {})
 def document(
     declared: Declaration, cloud: Cloud, inputs: Mapping[str, Any], prior: Mapping[str, Any], id: str = "", **more: Any
 ) -> dict[str, Any]:
-    """What expressions see: the inputs, and the computed outputs so far, by name; everything else under `self`."""
+    """What expressions see: the inputs, and the computed outputs so far, by name; everything else under `self`.
+
+    `self.inputs` are those that the program gives, without what the cloud once chose.
+    """
     known = {
         name: value
         for name, value in prior.items()
         if name not in declared.schema.inputs or declared.properties.get(name, Property()).computed
     }
+    given = {name: value for name, value in inputs.items() if value is not None}
     about = {
         "id": id,
+        # A resource that is only read (`Resource.get`) has no inputs: it is found by what is known of it.
+        "inputs": given or {name: value for name, value in prior.items() if name in declared.schema.inputs},
         "region": region_of(inputs, prior, cloud),
         "account": cloud.account,
         "partition": PARTITION,
@@ -36,7 +42,7 @@ def document(
         "tag_kind": declared.tag_kind,
         **more,
     }
-    return {**known, **{name: value for name, value in inputs.items() if value is not None}, "self": about}
+    return {**known, **given, "self": about}
 
 
 def region_of(inputs: Mapping[str, Any], prior: Mapping[str, Any], cloud: Cloud) -> str:
@@ -49,7 +55,6 @@ def find(declared: Declaration, cloud: Cloud, scope: Mapping[str, Any]) -> dict[
     if found is None:
         return None
     found["self"] = {name: value for name, value in scope["self"].items() if name != "prior"}
-    found["self"]["inputs"] = {name: value for name, value in scope.items() if name != "self"}
     for name, also in declared.read.also.items():
         inner = {**scope, "self": {**scope["self"], "found": found}}
         found[name] = _read(declared, also, cloud, inner) if not also.if_ or evaluate(also.if_, inner) else None
@@ -130,8 +135,7 @@ def _read(declared: Declaration, read: Read, cloud: Cloud, scope: Mapping[str, A
         if error.code in read.gone:
             return None
         raise
-    given = {name: value for name, value in scope.items() if name != "self"}
-    found = evaluate(read.at, {**answer, "self": {**scope["self"], "inputs": given}})
+    found = evaluate(read.at, {**answer, "self": scope["self"]})
     if not found or (read.missing and evaluate(read.missing, found)):
         return None
     return dict(found)

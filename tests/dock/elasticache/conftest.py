@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from redis.asyncio import Redis
+from redis.asyncio.retry import Retry
+from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
 
 from dock.cloud import ACCOUNTS, REGIONS, Cloud
@@ -82,6 +84,7 @@ class User:
             password=token,
             decode_responses=True,
             socket_timeout=2,
+            retry=Retry(NoBackoff(), 0),
             **options,
         )
 

@@ -14,6 +14,8 @@ from typing import Any
 
 import pytest
 from redis.asyncio import Redis
+from redis.asyncio.retry import Retry
+from redis.backoff import NoBackoff
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import RedisError, ResponseError
 
@@ -104,7 +106,7 @@ class Group:
 
     async def abandon(self) -> None:
         """What a SIGKILL of the daemon leaves: processes, and no one who looks after them."""
-        await self.replication._cancel()
+        await self.replication._end_watch()
         self.endpoints.detach()
         self.store.close()
 
@@ -120,7 +122,8 @@ class Group:
     def client(self, address: str | None = None, **options: Any) -> Redis:
         if self.tls:
             options |= {"ssl": True, "ssl_ca_certs": str(self.home.certificate_authority)}
-        return Redis(host=address or self.primary_address, port=PORT, decode_responses=True, **options)
+        options |= {"retry": Retry(NoBackoff(), 0), "decode_responses": True}
+        return Redis(host=address or self.primary_address, port=PORT, **options)
 
     def address(self, name: str) -> str:
         return self.replication.nodes[name].place.address
@@ -223,6 +226,33 @@ async def test_a_stopped_group_starts_again_with_its_data(make: Any) -> None:
     assert group.memory.now.primary == "n1"
 
 
+async def test_a_group_stops_also_when_it_cant_save_and_says_so(make: Any) -> None:
+    group = await make(topology(1))
+    await group.client().set("lost", "1")
+    # As on a full disk, nothing can be written.
+    (group.folder / "n1").chmod(0o500)
+    await asyncio.wait_for(group.replication.stop(), 10)
+    assert not group.supervisor.find("cache/a/n1")
+    assert any("stopped without saving its data" in message for message in group.memory.events)
+
+
+async def test_a_replica_takes_over_when_the_primary_cant_be_started_again(make: Any) -> None:
+    group = await make(topology(2))
+    await group.client().set("kept", "1")
+    await group.replication.stop()
+    await group.abandon()
+    (group.folder / "n1" / "dump.rdb").write_bytes(b"not what Redis wrote")
+    group._open()
+    await group.endpoints.start()
+    with pytest.raises(NodeError, match="n1 ended at its start"):
+        await group.replication.begin()
+    await write_until_taken(group, "after")
+    assert group.memory.now.primary == "n2"
+    assert await group.client().get("kept") == "1"
+    # The broken data are of no use to a replica: it gets them anew.
+    await group.replication.settled(40)
+
+
 async def test_a_new_daemon_adopts_the_nodes_and_their_sessions_go_on(make: Any) -> None:
     group = await make(topology(2))
     session = group.client(single_connection_client=True)
@@ -303,7 +333,7 @@ async def test_a_rebooted_primary_comes_back_empty_and_empties_its_replicas(make
 
 
 async def test_a_primary_that_hangs_is_killed_and_replaced(make: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("dock.engines.redis.replication.HUNG_SECONDS", 3.0)
+    monkeypatch.setattr("dock.engines.redis.nodes.HUNG_SECONDS", 3.0)
     group = await make(topology(2))
     group.kill("n1", signal.SIGSTOP)
     await write_until_taken(group, "after", 20)
@@ -330,8 +360,9 @@ async def test_passwords_stand_in_no_file_and_are_asked_for_over_tls(make: Any) 
     assert await group.client(group.address("n2"), password=canary).ping()
     with pytest.raises(RedisError, match=r"WRONGPASS|invalid"):
         await group.client(password="something-else").ping()
+    plain = Redis(host=group.primary_address, port=PORT, password=canary, socket_timeout=2, retry=Retry(NoBackoff(), 0))
     with pytest.raises((RedisConnectionError, TimeoutError)):
-        await Redis(host=group.primary_address, port=PORT, password=canary, socket_timeout=2).ping()
+        await plain.ping()
     files = [path for path in group.home.root.rglob("*") if path.is_file()]
     assert any(path.name == "users.acl" for path in files)
     assert not [path for path in files if canary.encode() in path.read_bytes()]

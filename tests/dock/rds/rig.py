@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import boto3
+import psutil
 import psycopg
 from botocore.config import Config
 
@@ -159,6 +160,17 @@ class Instance:
         }
         return psycopg.connect(**{**settings, **options})
 
+    def answer(self, seconds: float = 30) -> None:
+        """Wait until the endpoint serves sessions again."""
+
+        def there() -> bool:
+            try:
+                return bool(self.query("SELECT NOT pg_is_in_recovery()"))
+            except psycopg.OperationalError:
+                return False
+
+        until(there, seconds, f"{self.identifier} answers")
+
     def execute(self, *statements: str, **options: Any) -> None:
         with self.connect(**options) as connection:
             for statement in statements:
@@ -196,6 +208,14 @@ def create(dock: Dock, identifier: str, **settings: Any) -> Instance:
     }
     dock.client().create_db_instance(**{**asked, **settings})
     return Instance(dock, identifier)
+
+
+def alive(pid: int) -> bool:
+    """Whether a process runs; one that nobody has waited for yet doesn't."""
+    try:
+        return bool(psutil.Process(pid).status() != psutil.STATUS_ZOMBIE)
+    except psutil.NoSuchProcess:
+        return False
 
 
 def end_what_is_left(root: Path) -> None:

@@ -23,6 +23,7 @@ class Writer:
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._write, daemon=True)
         instance.execute("CREATE TABLE IF NOT EXISTS written (n bigint PRIMARY KEY)")
+        self._first: int = instance.query("SELECT coalesce(max(n), 0) FROM written")
         described = instance.describe()
         self._options |= {"host": described["Endpoint"]["Address"], "port": described["Endpoint"]["Port"]}
 
@@ -54,7 +55,7 @@ class Writer:
         return {number for number, _ in self.acknowledged} - kept
 
     def _write(self) -> None:
-        number = 0
+        number = self._first
         while not self._ended.is_set():
             try:
                 with self._instance.connect_directly(**self._options) as connection:
