@@ -25,6 +25,8 @@ S = TypeVar("S", bound=Service)
 
 ACCOUNTS = ("000000000001", "000000000002")
 REGIONS = ("us-east-1", "us-west-2")
+# For each service in turn; `drydock down` waits for all of them.
+STOP_SECONDS = 20
 
 
 class Cloud:
@@ -84,10 +86,12 @@ class Cloud:
         await self.endpoints.start()
         for service in self.services.values():
             await service.start()
+        self.front_door.services_started()
 
     async def leave(self) -> None:
         """End the daemon alone: engines go on, the next daemon adopts them."""
         self.emulator.detach()
+        self.endpoints.detach()
         await self._cancel_tasks()
         await self.front_door.stop()
         self.store.close()
@@ -95,12 +99,23 @@ class Cloud:
     async def stop(self) -> None:
         """Stop everything in order (`drydock down`); every record stays."""
         for service in reversed(self.services.values()):
-            await service.stop()
-        await self.endpoints.stop()
+            await self._within(service.stop(), service.name)
+        await self._within(self.endpoints.stop(), "the endpoints")
         await self._cancel_tasks()
-        await self.front_door.stop()
-        await self.emulator.stop()
+        await self._within(self.front_door.stop(), "the front door")
+        await self._within(self.emulator.stop(), "the emulator")
+        for process in self.supervisor.running():
+            log.warning("%s was still running at the end; it is killed", process.name)
+            process.kill_group()
         self.store.close()
+
+    async def _within(self, stopping: Coroutine[Any, Any, None], name: str) -> None:
+        """What can't be stopped in order must not keep the rest from it."""
+        try:
+            async with asyncio.timeout(STOP_SECONDS):
+                await stopping
+        except Exception:
+            log.exception("%s could not be stopped in order", name)
 
     async def _cancel_tasks(self) -> None:
         for task in list(self._tasks):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import re
 import sqlite3
@@ -21,6 +22,7 @@ log = logging.getLogger(__name__)
 
 MAX_BODY_BYTES = 512 * 1024 * 1024
 EMULATOR_TIMEOUT_SECONDS = 60
+START_SECONDS = 60
 # Clients keep connections open; a call that is being answered gets this long at the end.
 SHUTDOWN_SECONDS = 3
 _CREDENTIAL = re.compile(r"Credential=([^/,\s]+)/\d{8}/([^/]+)/([^/]+)/aws4_request")
@@ -49,6 +51,7 @@ class FrontDoor:
         self._operations = {name: service.operations() for name, service in services.items()}
         self._emulator_url = emulator_url
         self._paths: dict[str, PathHandler] = {}
+        self._services_started = asyncio.Event()
         self._session: ClientSession | None = None
         self._runner: web.AppRunner | None = None
 
@@ -70,6 +73,10 @@ class FrontDoor:
             timeout=ClientTimeout(total=EMULATOR_TIMEOUT_SECONDS),
         )
         await web.TCPSite(self._runner, address, port, backlog=512).start()
+
+    def services_started(self) -> None:
+        """From here on the dock's own services answer; until then their callers wait (the emulator's don't)."""
+        self._services_started.set()
 
     async def stop(self) -> None:
         """Finish what is being answered, then close."""
@@ -97,6 +104,8 @@ class FrontDoor:
     async def _serve(self, request: web.Request, service: Service, identity: Identity) -> web.Response:
         model = wire.service_model(service.name)
         request_id = str(uuid.uuid4())
+        async with asyncio.timeout(START_SECONDS):
+            await self._services_started.wait()
         began = time.perf_counter()
         name = "?"
         try:

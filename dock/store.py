@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import builtins
 import json
 import sqlite3
 import threading
@@ -131,7 +132,7 @@ class Table:
         found = sorted((key[1], body) for key, body in self._bodies.items() if key[0] == scope)
         return [json.loads(body) for _, body in found]
 
-    def all(self) -> list[tuple[Scope, str, Record]]:
+    def all(self) -> builtins.list[tuple[Scope, str, Record]]:
         """Copies of all records of every scope."""
         return [(scope, identifier, json.loads(body)) for (scope, identifier), body in self._bodies.items()]
 

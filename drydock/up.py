@@ -13,6 +13,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
 
+import httpx
+
 from dock.home import Home
 from drydock import daemon, program
 from drydock.errors import DrydockError
@@ -23,6 +25,7 @@ from operations.parameters import DeployParameters, Where
 from operations.target import Target
 
 IMAGE_SECONDS = 1200
+HEALTHY_SECONDS = 120
 
 
 def bring_up(home: Home, stack: str, release: str | None) -> None:
@@ -49,6 +52,7 @@ def bring_up(home: Home, stack: str, release: str | None) -> None:
             target = Target.open(Where(platform=outputs["platform"], environment=outputs["environment"]))
             if release is not None:
                 _deploy(target, _build(release, home.data("images")), release)
+                _await_users(target)
         except OperationError as problem:
             raise DrydockError(f"{problem.what}: {problem.why}", problem.next) from problem
     _look_here(target, time.monotonic() - began)
@@ -86,6 +90,26 @@ def _deploy(target: Target, layout: Path, release: str) -> None:
         return
     _say(f"deploying {release} to {service.service}")
     deploy.execute(deploy.plan(facts, request), target, _detail)
+
+
+def _await_users(target: Target) -> None:
+    """Until every service answers its health check through the load balancer: after a `down` its tasks start anew."""
+    for name, service in target.manifest.services.items():
+        deadline = time.monotonic() + HEALTHY_SECONDS
+        with target.http(timeout=5) as client:
+            while True:
+                try:
+                    answer = f"answers {client.get(service.url + service.health_path).status_code}"
+                except httpx.HTTPError as problem:
+                    answer = f"does not answer ({problem})"
+                if answer == "answers 200":
+                    break
+                if time.monotonic() > deadline:
+                    raise DrydockError(
+                        f"{name} is deployed, but {service.url}{service.health_path} {answer}",
+                        f"aws ecs describe-services --cluster {service.cluster} --services {service.service}",
+                    )
+                time.sleep(0.2)
 
 
 def _look_here(target: Target, seconds: float) -> None:

@@ -85,7 +85,11 @@ class Endpoints:
             endpoints = {**self._endpoints, owner: wanted}
             if self._haproxy.alive:
                 await self._haproxy.reload(self._render(endpoints), [(address, port)])
-                self._keep(endpoints)
+                try:
+                    self._keep(endpoints)
+                except OSError:
+                    await self._haproxy.reload(self._render(self._endpoints))
+                    raise
                 return
             self._keep(endpoints)
             try:

@@ -6,6 +6,7 @@ import re
 import shutil
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 from dock.engines.images import ImageError
@@ -22,6 +23,7 @@ class Interpreters:
         self._folder = folder
         self._user = user
         self._found: dict[str, Path] = {}
+        self._preparing = threading.Lock()
 
     def folder(self, label: str | None) -> Path:
         """A folder with `python`, `python3` and `python3.N`. Blocks for a moment the first time.
@@ -35,9 +37,10 @@ class Interpreters:
             )
         if not _WANTED.fullmatch(label):
             raise ImageError(f"the image's label {LABEL} is {label!r}, expected for example python3.11")
-        if label not in self._found:
-            self._found[label] = self._prepare(label)
-        return self._found[label]
+        with self._preparing:
+            if label not in self._found:
+                self._found[label] = self._prepare(label)
+            return self._found[label]
 
     def _prepare(self, label: str) -> Path:
         program = self._search(label)

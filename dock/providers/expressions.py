@@ -99,6 +99,11 @@ class _Functions(functions.Functions):  # type: ignore[misc]
     def _func_matches(self, text: str | None, pattern: str) -> bool:
         return text is not None and re.fullmatch(pattern, text) is not None
 
+    @functions.signature({"types": ["string", "number", "null"]})
+    def _func_text(self, value: str | float | None) -> str | None:
+        """A number as a text: JMESPath's `to_string` makes "null" of nothing."""
+        return None if value is None else str(value)
+
     @functions.signature({"types": ["string", "boolean", "null"]})
     def _func_boolean(self, value: str | bool | None) -> bool | None:
         return None if value is None else value in (True, "true", "True")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import shutil
 import tempfile
 from collections.abc import AsyncIterator, Callable
@@ -37,8 +36,7 @@ async def running_cloud(home: Home, services: list[type[Service]]) -> AsyncItera
         await asyncio.wait_for(cloud.start(), 120)
         yield cloud
     finally:
-        with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(cloud.stop(), 60)
+        await cloud.stop()
 
 
 async def call(method: Callable[..., Any], **parameters: Any) -> Any:

@@ -37,6 +37,7 @@ class Ecs(ServiceDeployments):
         self._runtime: Runtime | None = None
         self._lives: dict[str, Life] = {}
         self._running: dict[str, asyncio.Task[None]] = {}
+        self._keeping: set[asyncio.Task[None]] = set()
         self._background: set[asyncio.Task[None]] = set()
         self._stopping = False
         self.scheduler = Scheduler(
@@ -76,6 +77,8 @@ class Ecs(ServiceDeployments):
     async def stop(self) -> None:
         """End every task; services keep their desired count, so that the next start brings theirs back."""
         self._stopping = True
+        for keeping in self._keeping:
+            keeping.cancel()
         ending = []
         for task_id, life in self._lives.items():
             life.hurry()
@@ -146,11 +149,11 @@ class Ecs(ServiceDeployments):
     # services
 
     def keep(self, service: Service) -> None:
-        self._spawn(self.scheduler.run(service), f"service {service.name}")
+        keeping = self._spawn(self.scheduler.run(service), f"service {service.name}")
+        self._keeping.add(keeping)
+        keeping.add_done_callback(self._keeping.discard)
 
     def _launch(self, service: Service, deployment: Deployment) -> Task:
-        if self._stopping:
-            raise RuntimeError("the dock is going down")
         definition = self.definition_by_arn(service.scope, deployment.definition)
         if definition is None:
             raise RuntimeError(f"the task definition {deployment.definition} is gone")

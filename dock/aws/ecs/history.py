@@ -84,7 +84,9 @@ class History:
         """Change a service deployment's record."""
         record = self.deployments.get(service.scope, deployment.service_deployment)
         if record is not None:
-            record |= {"updated": time.time(), "failures": deployment.failed, **columns}
+            # A rollback, which carries on the same record, starts its own count at zero.
+            failures = max(record["failures"], deployment.failed)
+            record |= {"updated": time.time(), "failures": failures, **columns}
             self.deployments.put(service.scope, deployment.service_deployment, record)
 
     def finish(self, service: Service, deployment: Deployment, status: str, reason: str | None = None) -> None:

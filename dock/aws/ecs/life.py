@@ -18,6 +18,7 @@ from dock.aws.ecs.log_driver import Destination
 from dock.aws.ecs.records import Container, Task
 from dock.aws.ecs.runtime import Runtime
 from dock.aws.ecs.secrets import SecretError, SecretReader
+from dock.aws.service import AwsError
 from dock.engines import health
 from dock.engines.containers import Command, CommandError, command, exit_status
 from dock.engines.images import Image, ImageError
@@ -292,7 +293,11 @@ class Life:
                 # Recorded first: a target that was registered must be deregistered, whatever happens between.
                 self.task.targets.append(target)
                 self._save()
-            await balancers.register(target["arn"], self.task.address or "", target["port"])
+            try:
+                await balancers.register(target["arn"], self.task.address or "", target["port"])
+            except AwsError as problem:
+                group = f"(target-group {target['arn']})"
+                raise StartError(f"failed to register targets in {group} with (error {problem.message})") from None
             self._observer.say(self.task, f"registered 1 targets in (target-group {target['arn']})")
 
     # running

@@ -100,10 +100,9 @@ class LogDriver:
         # When the lines were written, as nearly as the file tells: containers' lines then come in their true order.
         written = tail.output.modified()
         source = f"ecs/{tail.source}", position
+        events = [(written, line) for line in lines]
         try:
-            await self._logs.append(
-                destination.scope, destination.group, destination.stream, [(written, line) for line in lines], source=source
-            )
+            await self._logs.append(destination.scope, destination.group, destination.stream, events, source=source)
             tail.refused = False
         except AwsError as problem:
             # The group was deleted under a running task: lines are lost, as on AWS, but not silently.

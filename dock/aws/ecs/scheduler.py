@@ -15,11 +15,14 @@ from dock.aws.ecs.history import History
 from dock.aws.ecs.records import Deployment, Service, Shelf, Task
 from dock.aws.ecs.rolling import Bounds, Counts
 from dock.aws.ecs.runtime import LoadBalancers
+from dock.aws.service import AwsError
 
 log = logging.getLogger(__name__)
 
 FAILURES = ("TaskFailedToStart", "EssentialContainerExited")
 BUSY_SECONDS, STEADY_SECONDS, RETRY_SECONDS = 0.2, 1.0, 5.0
+# A deployment that failed is listed for at least so long, for those who ask now and then: ECS takes minutes here.
+_FAILED_SECONDS = 3.0
 # A task that was healthy and ran for so long is no sign of a crash loop when it ends.
 _LIVED_SECONDS = 15.0
 
@@ -128,7 +131,12 @@ class Scheduler:
         if any(container.checked and container.essential for container in task.containers):
             found.append((None, {"UNKNOWN": "initial"}.get(task.health, task.health.lower())))
         for target in task.targets:
-            health = self._balancers().health(target["arn"]).get((task.address or "", target["port"]), "initial")
+            try:
+                states = self._balancers().health(target["arn"])
+            except AwsError:
+                # The group was deleted: nobody checks any more.
+                continue
+            health = states.get((task.address or "", target["port"]), "initial")
             # A group that no listener uses checks nobody.
             found.append((target["arn"], {"unused": "healthy", "draining": "initial"}.get(health, health)))
         return found
@@ -289,7 +297,8 @@ class Scheduler:
                 deployment.desired = service.desired
             else:
                 deployment.desired = sum(task.desired_status == "RUNNING" for task in tasks)
-            if deployment is primary or tasks:
+            fresh = deployment.rollout == "FAILED" and time.time() - deployment.updated < _FAILED_SECONDS
+            if deployment is primary or tasks or fresh:
                 kept.append(deployment)
         changed = len(kept) != len(service.deployments)
         service.deployments = kept

@@ -11,7 +11,8 @@ from dock.aws.ecs.clusters import paginate, tag_dict
 from dock.aws.ecs.declared import check_nested
 from dock.aws.ecs.history import History
 from dock.aws.ecs.records import Service
-from dock.aws.ecs.tasks import Tasks, check_launch, check_network
+from dock.aws.ecs.references import check_network, check_target_groups
+from dock.aws.ecs.tasks import Tasks, check_launch
 from dock.aws.ecs.views import service_view
 from dock.aws.service import AwsError, Call, Request, Response, operation
 from dock.store import Record
@@ -60,18 +61,17 @@ class Services(Tasks):
         cluster, name = self.cluster(call, request), request["serviceName"]
         if not _NAME.fullmatch(name):
             raise AwsError("InvalidParameterException", f"Invalid service name: {name}")
-        before = self.services.get(call.scope, f"{cluster}/{name}")
-        if before is not None and before.status == "ACTIVE":
-            raise AwsError("InvalidParameterException", "Creation of service was not idempotent.")
-        if before is not None and before.status == "DRAINING":
-            raise AwsError("InvalidParameterException", "Unable to Start a service that is still Draining.")
+        self._check_name(call, cluster, name)
         if "taskDefinition" not in request:
             raise AwsError("InvalidParameterException", "TaskDefinition can not be blank.")
         definition = self.runnable_definition(call, request["taskDefinition"])
         _check_service(request)
-        check_network(request.get("networkConfiguration"))
         balancers = request.get("loadBalancers", [])
         _check_load_balancers(balancers, definition)
+        configuration = _configuration(request.get("deploymentConfiguration", {}), {})
+        await check_network(self.cloud, call, request.get("networkConfiguration"))
+        await check_target_groups(self.cloud, call, [entry["targetGroupArn"] for entry in balancers])
+        self._check_name(call, cluster, name)
         recorded = {key: request[key] for key in _RECORDED if key in request}
         if "capacityProviderStrategy" not in request:
             recorded["launchType"] = "FARGATE"
@@ -82,7 +82,7 @@ class Services(Tasks):
             name=name,
             definition=definition["taskDefinitionArn"],
             desired=request.get("desiredCount", 0),
-            configuration=_configuration(request.get("deploymentConfiguration", {}), {}),
+            configuration=configuration,
             network=request["networkConfiguration"],
             load_balancers=balancers,
             grace=request.get("healthCheckGracePeriodSeconds", 0),
@@ -94,12 +94,20 @@ class Services(Tasks):
             created_by=f"arn:aws:iam::{call.account}:root",
         )
         with self.cloud.store.transaction():
+            before = self.services.get(call.scope, service.key)
             if before is not None:
                 self.history.forget(before)
             service.deployments = [self.history.begin(service)]
             self.services.save(service)
         self.keep(service)
         return {"service": self.describe(service, tags=True)}
+
+    def _check_name(self, call: Call, cluster: str, name: str) -> None:
+        before = self.services.get(call.scope, f"{cluster}/{name}")
+        if before is not None and before.status == "ACTIVE":
+            raise AwsError("InvalidParameterException", "Creation of service was not idempotent.")
+        if before is not None and before.status == "DRAINING":
+            raise AwsError("InvalidParameterException", "Unable to Start a service that is still Draining.")
 
     @operation(
         "UpdateService",
@@ -111,15 +119,19 @@ class Services(Tasks):
     async def update_service(self, call: Call, request: Request) -> Response:
         service = self.service(call, request)
         _check_service(request)
-        before = (service.definition, service.network, service.load_balancers)
         given = request.get("taskDefinition", service.definition)
         definition = self.runnable_definition(call, given) if "taskDefinition" in request else self._current(service)
         network = request.get("networkConfiguration", service.network)
-        check_network(network)
         balancers = request.get("loadBalancers", service.load_balancers)
         _check_load_balancers(balancers, definition)
         configuration = _configuration(request.get("deploymentConfiguration", {}), service.configuration)
-        # Checked in full: from here on nothing is refused any more.
+        if "networkConfiguration" in request:
+            await check_network(self.cloud, call, network)
+        if "loadBalancers" in request:
+            await check_target_groups(self.cloud, call, [entry["targetGroupArn"] for entry in balancers])
+        # Checked in full, against what is there now: from here on nothing is refused and nothing else gets between.
+        service = self.service(call, request)
+        before = (service.definition, service.network, service.load_balancers)
         service.definition = definition["taskDefinitionArn"]
         service.network, service.load_balancers, service.configuration = network, balancers, configuration
         service.desired = request.get("desiredCount", service.desired)

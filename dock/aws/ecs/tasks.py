@@ -11,6 +11,7 @@ from dock.aws.ecs import names
 from dock.aws.ecs.clusters import paginate, tag_dict
 from dock.aws.ecs.declared import check_nested
 from dock.aws.ecs.records import Container, Task
+from dock.aws.ecs.references import check_network
 from dock.aws.ecs.task_definitions import TaskDefinitions
 from dock.aws.ecs.views import task_view
 from dock.aws.service import AwsError, Call, Request, Response, operation
@@ -83,7 +84,7 @@ class Tasks(TaskDefinitions):
         if not 1 <= count <= _MAX_TASKS:
             raise AwsError("InvalidParameterException", f"count must be between 1 and {_MAX_TASKS}")
         check_launch(request)
-        check_network(request.get("networkConfiguration"))
+        await check_network(self.cloud, call, request.get("networkConfiguration"))
         overrides = request.get("overrides", {})
         check_nested("overrides", overrides)
         known = {entry["name"] for entry in definition["containerDefinitions"]}
@@ -198,14 +199,3 @@ def check_launch(request: Request) -> None:
             "InvalidParameterException",
             "The dock has no ExecuteCommand: a task is a process of this machine, use a shell.",
         )
-
-
-def check_network(network: dict[str, Any] | None) -> None:
-    """Raise AwsError unless there is a network for awsvpc mode."""
-    if network is None or not network.get("awsvpcConfiguration"):
-        raise AwsError(
-            "InvalidParameterException",
-            "Network Configuration must be provided when networkMode 'awsvpc' is specified.",
-        )
-    if not network["awsvpcConfiguration"]["subnets"]:
-        raise AwsError("InvalidParameterException", "subnets can not be empty.")

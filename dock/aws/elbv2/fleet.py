@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import shutil
 import time
@@ -43,6 +44,7 @@ class Fleet:
         self._watches: dict[str, asyncio.Task[None]] = {}
         self._drains: dict[tuple[str, Target], asyncio.Task[None]] = {}
         self._drained: dict[tuple[str, Target], asyncio.Event] = {}
+        self._problems: dict[str, str] = {}
         self._checked_since: dict[tuple[str, Target], float] = {}
 
     async def start(self) -> None:
@@ -96,6 +98,10 @@ class Fleet:
             self._watches[load_balancer] = self._cloud.spawn(engine.watch(), f"watch {name}")
         return self._engines[load_balancer]
 
+    def problem(self, load_balancer: str) -> str | None:
+        """Why a load balancer doesn't serve, None while it does what it should."""
+        return self._problems.get(load_balancer) or self.engine(load_balancer).problem
+
     async def remove(self, load_balancer: str) -> None:
         """End a load balancer that has no record any more, and remove its files."""
         engine = self.engine(load_balancer)
@@ -135,7 +141,9 @@ class Fleet:
 
             async def first(target: Target = target) -> None:
                 if await passes_first_checks(target, check):
-                    await self.engine(users[0]).declare_healthy(names.engine_name(group), target)
+                    # A HAProxy that doesn't answer just now finds out by its own checks.
+                    with contextlib.suppress(OSError):
+                        await self.engine(users[0]).declare_healthy(names.engine_name(group), target)
 
             self._cloud.spawn(first(), f"first checks of {target.name}")
 
@@ -182,6 +190,7 @@ class Fleet:
             await self._apply(scope, record["id"], None)
         except AwsError as problem:
             log.error("load balancer %s: %s", record["LoadBalancerName"], problem.message)
+            self._problems[record["id"]] = problem.message
             self._cloud.spawn(self._try_again(scope, record["id"]), f"start {record['LoadBalancerName']}")
 
     async def _try_again(self, scope: Scope, load_balancer: str) -> None:
@@ -206,6 +215,7 @@ class Fleet:
             self._certify(engine.folder, found[0]["Address"])
         try:
             await engine.apply(wanted)
+            self._problems.pop(load_balancer, None)
         except AddressTaken as problem:
             raise AwsError(
                 "InvalidConfigurationRequestException",
@@ -213,6 +223,8 @@ class Fleet:
             ) from problem
         except HAProxyError as problem:
             raise AwsError("InvalidConfigurationRequestException", str(problem)) from problem
+        except OSError as problem:
+            raise AwsError("InternalFailure", f"{engine.name} could not be changed: {problem}", 500) from problem
 
     def _certify(self, folder: Path, address: str) -> None:
         user = unprivileged_user("haproxy")

@@ -105,7 +105,7 @@ class Listeners(TargetGroups):
         record = self.records.get(call.scope, LISTENER, request["ListenerArn"])
         return {"Certificates": [{**certificate, "IsDefault": True} for certificate in record["Certificates"]]}
 
-    @operation("DescribeSSLPolicies", acts="Names LoadBalancerType Marker PageSize")
+    @operation("DescribeSSLPolicies", acts="Names Marker PageSize")
     async def describe_ssl_policies(self, call: Call, request: Request) -> Response:
         shown, more = page(policies.described(request.get("Names", [])), request)
         return {"SslPolicies": shown, **more}

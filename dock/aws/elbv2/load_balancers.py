@@ -171,7 +171,7 @@ class LoadBalancers(Part):
 
     def _load_balancer(self, record: Record) -> dict[str, Any]:
         state: dict[str, str] = {"Code": record["State"]}
-        if (problem := self.fleet.engine(record["id"]).problem) is not None:
+        if (problem := self.fleet.problem(record["id"])) is not None:
             state = {"Code": "failed", "Reason": problem}
         scope = names.scope_of(record["id"])
         return {

@@ -50,8 +50,8 @@ class Elbv2(LoadBalancers, Listeners, Rules, Targets, Tags):
                     {
                         "kind": "load-balancer",
                         "name": record["LoadBalancerName"],
-                        "state": "failed" if engine.problem else record["State"],
-                        "problem": engine.problem,
+                        "state": "failed" if self.fleet.problem(record["id"]) else record["State"],
+                        "problem": self.fleet.problem(record["id"]),
                         "account": scope.account,
                         "region": scope.region,
                         "pid": engine.pid,

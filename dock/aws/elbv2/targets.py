@@ -31,7 +31,7 @@ class Targets(Part):
         await self._deregister(call.scope, group, [_target(group, asked) for asked in request["Targets"]])
         return {}
 
-    @operation("DescribeTargetHealth", acts="TargetGroupArn Targets Include")
+    @operation("DescribeTargetHealth", acts="TargetGroupArn Targets")
     async def describe_target_health(self, call: Call, request: Request) -> Response:
         group = self.records.get(call.scope, TARGET_GROUP, request["TargetGroupArn"])
         await self.fleet.refresh(call.scope, group["id"])

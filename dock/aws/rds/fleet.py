@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 from collections.abc import Mapping
 from pathlib import Path
@@ -310,8 +311,15 @@ class Fleet:
 
     async def _route(self, scope: Scope, resource: str, target: tuple[str, int] | None) -> None:
         record = self.records.instances.get(scope, resource)
-        if record is not None:
-            await self.cloud.endpoints.publish(f"rds/{resource}", self.address(resource), record["port"], target)
+        if record is None:
+            return
+        owner = f"rds/{resource}"
+        if target is not None:
+            await self.cloud.endpoints.publish(owner, self.address(resource), record["port"], target)
+        else:
+            # Before the first target, and after the last, there is no endpoint to close.
+            with contextlib.suppress(KeyError):
+                await self.cloud.endpoints.retarget(owner, None)
 
     async def withdraw(self, resource: str) -> None:
         """The instance has no endpoint any more."""

@@ -157,8 +157,8 @@ async def delete(fleet: Fleet, scope: Scope, resource: str, job: dict[str, Any])
     if final is not None and final["status"] != "available":
         await cluster.start()
         await _take(fleet, scope, cluster, job["final_snapshot"])
-    await fleet.withdraw(resource)
     await cluster.destroy(keep_archive=job["keep_backups"])
+    await fleet.withdraw(resource)
     identifier = record["shape"]["DBInstanceIdentifier"]
     with fleet.records.store.transaction():
         if job["keep_backups"]:
@@ -249,6 +249,7 @@ async def give_up(fleet: Fleet, scope: Scope, resource: str, job: dict[str, Any]
         if cluster is not None:
             with contextlib.suppress(PostgresError, OSError, RuntimeError):
                 await cluster.destroy(keep_archive=False)
+                await fleet.withdraw(resource)
         status = "storage-full" if disk_full else "failed"
         record = fleet.records.update(scope, resource, endpoint=False)
     elif running:

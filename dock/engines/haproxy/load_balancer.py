@@ -38,7 +38,6 @@ class LoadBalancer:
         folder = home.data(name)
         self._haproxy = HAProxy(name, folder, home.run, home.logs / f"{name.replace('/', '-')}.log", supervisor)
         self._weights = folder / "weights.map"
-        self._faces = folder / "faces.map"
         self._state = folder / "servers.state"
         self._wanted = Balancer()
         self._health: dict[tuple[str, Target], Health] = {}
@@ -65,7 +64,7 @@ class LoadBalancer:
     async def apply(self, wanted: Balancer) -> None:
         """Do what is wanted. Targets and weights change at once, all else by a reload that loses no connection.
 
-        Raises AddressTaken or HAProxyError; then all is as before.
+        Raises AddressTaken or HAProxyError, or OSError when a file can't be written; then all is as before.
         """
         async with self._lock:
             if not wanted.listeners:
@@ -75,8 +74,9 @@ class LoadBalancer:
             before = self._wanted
             try:
                 await self._apply(before, wanted)
-            except HAProxyError:
-                await self._take_back(before)
+            except (HAProxyError, OSError):
+                with contextlib.suppress(OSError):
+                    await self._take_back(before)
                 raise
 
     async def stop(self) -> None:
@@ -147,7 +147,6 @@ class LoadBalancer:
         if running is not None:
             with contextlib.suppress(OSError):
                 await self._read()
-                await self._set_map(self._faces, self._open_groups(before))
         self._write_files(wanted)
         known = {(listener.address, listener.port) for listener in before.listeners}
         new = [(each.address, each.port) for each in wanted.listeners if (each.address, each.port) not in known]
@@ -177,28 +176,23 @@ class LoadBalancer:
 
     def _text(self, wanted: Balancer) -> str:
         user = unprivileged_user("haproxy")
+        owner = (user.pw_uid, user.pw_gid) if user else None
         return self._haproxy.preamble(
             structure(wanted),
-            (user.pw_uid, user.pw_gid) if user else None,
+            owner,
             MAX_CONNECTIONS,
             f"server-state-file {self._state}",
             f"hard-stop-after {FORMER_WORKERS_END}",
-        ) + render(wanted, self._weights, self._faces)
+        ) + render(wanted, self._weights, self.folder, owner)
 
     def _write_files(self, wanted: Balancer) -> None:
         self.folder.mkdir(parents=True, exist_ok=True)
         write_text(self._weights, "".join(f"{key} {value}\n" for key, value in weight_map(wanted).items()))
-        write_text(self._faces, "")
         healthy: dict[str, list[Target]] = {}
         for (group, target), health in self._health.items():
             if health.up:
                 healthy.setdefault(group, []).append(target)
         write_text(self._state, state_file(wanted.groups, healthy))
-
-    def _open_groups(self, balancer: Balancer) -> dict[str, str]:
-        """The groups that have no healthy target, with their twins."""
-        healthy = {group for (group, _), health in self._health.items() if health.up}
-        return {group.name: group.name + OPEN for group in balancer.groups if group.name not in healthy}
 
     async def _converge(self, wanted: Balancer) -> None:
         """Bring the running HAProxy's targets and weights to what is wanted, without a reload."""
@@ -225,7 +219,7 @@ class LoadBalancer:
             if group.stickiness is not None:
                 for backend in (group.name, group.name + OPEN):
                     await self._ask(f"enable dynamic-cookie backend {backend}")
-        await self._set_map(self._weights, weight_map(wanted))
+        await self._set_weights(weight_map(wanted))
 
     async def _add(self, server: str, target: Target, options: str, present: bool) -> None:
         if not present:
@@ -244,9 +238,9 @@ class LoadBalancer:
         if answer:
             raise HAProxyError(f"{self.name} refuses {'; '.join(commands)!r}: {answer}")
 
-    async def _set_map(self, path: Path, wanted: Mapping[str, str]) -> None:
-        """Replace a map in one step: a request sees the old shares or the new ones."""
-        runtime = self._haproxy.runtime
+    async def _set_weights(self, wanted: Mapping[str, str]) -> None:
+        """Replace the map in one step: a request sees the old shares or the new ones."""
+        runtime, path = self._haproxy.runtime, self._weights
         lines = (await runtime.ask(f"show map {path}")).splitlines()
         running = {fields[1]: fields[2] for line in lines if len(fields := line.split()) == 3}
         if running == dict(wanted):
@@ -254,7 +248,7 @@ class LoadBalancer:
         answer = await runtime.ask(f"prepare map {path}")
         version = answer.rpartition(":")[2].strip()
         if not version.isdigit():
-            raise HAProxyError(f"{self.name} does not prepare a new map: {answer.strip()}")
+            raise HAProxyError(f"{self.name} does not prepare new weights: {answer.strip()}")
         await runtime.feed(f"add map @{version} {path}", [f"{key} {value}" for key, value in wanted.items()])
         await self._ask(f"commit map @{version} {path}")
 

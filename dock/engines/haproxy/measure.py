@@ -8,9 +8,10 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from dock.engines.haproxy.model import Target
-from dock.engines.haproxy.render import OPEN
+from dock.engines.haproxy.render import NEXT, OPEN
 
 _TIME_ROW = re.compile(r"key=(\S+)/(\d+) .*gpc0=(\d+)")
+_WHOLE, _PASSED = "the whole", "passed on"
 _COUNTED = (
     "hrsp_2xx",
     "hrsp_3xx",
@@ -71,7 +72,9 @@ class Meter:
             if row["svname"] == "BACKEND":
                 continue
             # What servers answered counts for their group, whichever of its two faces they were in.
-            key = "balancer" if row["svname"] == "FRONTEND" else row["pxname"].removesuffix(OPEN)
+            key = _WHOLE if row["svname"] == "FRONTEND" else row["pxname"].removesuffix(OPEN)
+            if key.endswith(NEXT):
+                key = _PASSED
             now = Counter({name: int(row.get(name) or 0) for name in _COUNTED})
             if row["svname"] != "FRONTEND":
                 now["req_tot"] = int(row.get("stot") or 0)
@@ -106,16 +109,21 @@ class Meter:
         times: Counter[int] = Counter()
         for counts in self._times.values():
             times.update(counts)
-        return _traffic(self._totals.get("balancer", Counter()), times)
+        return _traffic(self._whole(), times)
 
     def own(self) -> Traffic:
         """What the load balancer answered itself: the difference of what clients got and what targets answered."""
         groups: Counter[str] = Counter()
         for key, counts in self._totals.items():
-            if key != "balancer":
+            if key not in (_WHOLE, _PASSED):
                 groups.update(counts)
-        whole = self._totals.get("balancer", Counter())
+        whole = self._whole()
         return _traffic(Counter({name: max(0, whole[name] - groups[name]) for name in _COUNTED}), Counter())
+
+    def _whole(self) -> Counter[str]:
+        """What clients sent, without what one worker passed to the next, which both count."""
+        whole, passed = self._totals.get(_WHOLE, Counter()), self._totals.get(_PASSED, Counter())
+        return Counter({name: max(0, whole[name] - passed[name]) for name in _COUNTED})
 
 
 def percentile(times: Mapping[int, int], percent: float) -> float | None:

@@ -144,9 +144,10 @@ class HAProxy:
 
     async def stop(self) -> None:
         """End HAProxy and every connection through it."""
-        self._wanted = False
-        await self._supervisor.stop(self.name, signal.SIGTERM, STOP_SECONDS)
-        self.problem = None
+        async with self._restarting:
+            self._wanted = False
+            await self._supervisor.stop(self.name, signal.SIGTERM, STOP_SECONDS)
+            self.problem = None
 
     async def watch(self) -> None:
         """Start HAProxy again whenever it ends without having been `stop`ped, until cancelled."""
@@ -309,9 +310,13 @@ def try_address(address: str, port: int) -> None:
 def write_text(path: Path, text: str) -> None:
     """Replace a file, whole or not at all; only its owner reads it."""
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    temporary.write_text(text)
-    temporary.chmod(0o600)
-    temporary.replace(path)
+    try:
+        temporary.write_text(text)
+        temporary.chmod(0o600)
+        temporary.replace(path)
+    except OSError:
+        temporary.unlink(missing_ok=True)
+        raise
 
 
 def _alerts(path: Path, position: int) -> str:

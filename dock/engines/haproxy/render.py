@@ -22,6 +22,7 @@ from dock.engines.haproxy.weights import ROUND
 # better a target that may fail than an answer that surely does.
 OPEN = ".open"
 NOBODY = "nobody"
+NEXT = ".next"
 TIMES = "times"
 # Without these a server that was added at run time would open a connection for each request.
 SERVER_OPTIONS = "weight 100 pool-max-conn -1 pool-purge-delay 5s"
@@ -42,15 +43,20 @@ _ERRORS = {
 def structure(balancer: Balancer) -> str:
     """A fingerprint of all that only a reload can change: all but the targets and the weights."""
     groups = tuple(replace(group, targets=frozenset()) for group in balancer.groups)
-    text = render(replace(balancer, groups=groups), Path("weights"), Path("faces"))
+    text = render(replace(balancer, groups=groups), Path("weights"), Path("sockets"), None)
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
-def render(balancer: Balancer, weights: Path, faces: Path) -> str:
-    """The configuration after its `global` part. `weights` is the file of the map from rules to groups, `faces` that
-    from groups without a healthy target to their twins."""
+def render(balancer: Balancer, weights: Path, sockets: Path, owner: tuple[int, int] | None) -> str:
+    """The configuration after its `global` part.
+
+    `weights` is the file of the map from rules to groups. `sockets` is a folder for sockets, which only `owner`, the
+    (uid, gid) that HAProxy's workers run as (None: as the master), may connect to.
+    """
     blocks = [_defaults(balancer), *_tables(balancer)]
-    blocks += [_frontend(balancer, listener, weights, faces) for listener in balancer.listeners]
+    for listener in balancer.listeners:
+        socket = sockets / f"{listener.name}{NEXT}"
+        blocks += [_frontend(balancer, listener, weights, socket, owner), _next_worker(listener, socket)]
     for group in balancer.groups:
         blocks += [_backend(group, open=False), _backend(group, open=True)]
     return "\n\n".join("\n".join(block) for block in blocks) + "\n"
@@ -82,6 +88,8 @@ def _defaults(balancer: Balancer) -> list[str]:
         # As with the real one, a target that refuses a connection is the client's error, not a reason to try another.
         "    retries 0",
         "    option http-keep-alive",
+        # A client that is about to use a connection again when a reload comes finds it open, and is told then.
+        "    option idle-close-on-response",
         "    option dontlognull",
         "    load-server-state-from-file global",
         *(
@@ -113,8 +121,26 @@ def _tables(balancer: Balancer) -> list[list[str]]:
     ]
 
 
-def _frontend(balancer: Balancer, listener: Listener, weights: Path, faces: Path) -> list[str]:
-    lines = [f"frontend {listener.name}", f"    bind {listener.address}:{listener.port}{_tls(listener)}"]
+def _next_worker(listener: Listener, socket: Path) -> list[str]:
+    return [
+        f"backend {listener.name}{NEXT}",
+        "    http-response set-var(txn.answered) bool(true)",
+        f"    server next unix@{socket} send-proxy-v2",
+    ]
+
+
+def _frontend(
+    balancer: Balancer, listener: Listener, weights: Path, socket: Path, owner: tuple[int, int] | None
+) -> list[str]:
+    rights = f"uid {owner[0]} gid {owner[1]} mode 600" if owner else "mode 600"
+    lines = [
+        f"frontend {listener.name}",
+        f"    bind {listener.address}:{listener.port}{_tls(listener)}",
+        f"    bind unix@{socket} accept-proxy {rights}",
+        # What still comes to a worker that was replaced, on a connection that was open then, goes on to its successor:
+        # that one knows the targets and the weights of now.
+        "    http-request allow if { stopping }",
+    ]
     lines += [f"    {line}" for line in _requests(balancer, listener)]
     for rule in listener.rules:
         conditions = "".join(f" {{ {expression(condition)} }}" for condition in rule.conditions)
@@ -130,11 +156,9 @@ def _frontend(balancer: Balancer, listener: Listener, weights: Path, faces: Path
         # The second finds nothing, and leaves the first as it is, for a rule with one group.
         f"    http-request set-var(txn.group) var(txn.rule),map_str({weights})",
         f"    http-request set-var(txn.group) var(txn.rule),concat(/,txn.turn),map_str({weights})",
-        # A worker that a reload replaces counts no server as usable; it goes by what it was told before.
-        f"    http-request set-var(txn.group) var(txn.group),map_str({faces}) if {{ stopping }}",
         f"    http-request set-var-fmt(txn.group) %[var(txn.group)]{OPEN} "
-        "if !{ stopping } { var(txn.group) -m found } !{ var(txn.group),nbsrv gt 0 }",
-        "    use_backend %[var(txn.group)] if { stopping } { var(txn.group) -m found }",
+        "if { var(txn.group) -m found } !{ var(txn.group),nbsrv gt 0 }",
+        f"    use_backend {listener.name}{NEXT} if {{ stopping }}",
         "    use_backend %[var(txn.group)] if { var(txn.group) -m found } { var(txn.group),nbsrv gt 0 }",
         f"    default_backend {NOBODY}",
         # What no target answered, the load balancer did.
@@ -226,7 +250,8 @@ def _backend(group: Group, *, open: bool) -> list[str]:
     if not open:
         lines += [f"    {line}" for line in _health_check(group)]
     options = f"{SERVER_OPTIONS}{'' if open else f' {server_options(group)}'}"
-    return lines + [f"    server {target.name} {target.name} {options}" for target in sorted(group.targets)]
+    lines.append(f"    default-server {options}")
+    return lines + [f"    server {target.name} {target.name}" for target in sorted(group.targets)]
 
 
 def _health_check(group: Group) -> list[str]:

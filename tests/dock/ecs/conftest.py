@@ -16,7 +16,7 @@ import pytest
 from dock.aws.ecr import Ecr
 from dock.aws.ecs import Ecs
 from dock.aws.logs import Logs
-from dock.aws.service import Service
+from dock.aws.service import AwsError, Call, Request, Response, Service, operation
 from dock.cloud import Cloud
 from dock.home import Home
 from tests.dock.conftest import call, running_cloud
@@ -24,7 +24,6 @@ from tests.dock.ecs import oci
 
 CLUSTER, REPOSITORY, LOG_GROUP, PORT = "chat-local", "chat-local-web", "/chat/local/web", 8080
 TARGET_GROUP = "arn:aws:elasticloadbalancing:us-east-1:000000000001:targetgroup/web/0123456789abcdef"
-NETWORK = {"awsvpcConfiguration": {"subnets": ["subnet-1"], "assignPublicIp": "DISABLED"}}
 
 # Learns its address as on AWS, serves its environment, and does what MODE says.
 SERVER = b"""
@@ -98,6 +97,13 @@ class Balancers(Service):
             await asyncio.sleep(self.drain)
         self.states.get(arn, {}).pop((ip, port), None)
 
+    @operation("DescribeTargetGroups", acts="TargetGroupArns")
+    async def describe_target_groups(self, call: Call, request: Request) -> Response:
+        if request["TargetGroupArns"] != [TARGET_GROUP]:
+            raise AwsError("TargetGroupNotFoundException", "One or more target groups not found")
+        group = {"TargetGroupArn": TARGET_GROUP, "TargetType": "ip", "LoadBalancerArns": ["arn:aws:lb"]}
+        return {"TargetGroups": [group]}
+
     def health(self, arn: str) -> dict[tuple[str, int], str]:
         return dict(self.states.get(arn, {}))
 
@@ -146,6 +152,8 @@ class World:
         self.ecs = self.cloud.client("ecs", self.account, self.region)
         self.ecr = self.cloud.client("ecr", self.account, self.region)
         self.logs = self.cloud.client("logs", self.account, self.region)
+        self.ec2 = self.cloud.client("ec2", self.account, self.region)
+        self.network: dict[str, Any] = {}
 
     @property
     def registry(self) -> str:
@@ -200,7 +208,7 @@ class World:
             taskDefinition=definition,
             desiredCount=desired,
             launchType="FARGATE",
-            networkConfiguration=NETWORK,
+            networkConfiguration=self.network,
             **more,
         )
 
@@ -211,7 +219,8 @@ class World:
         return dict((await call(self.ecs.describe_services, cluster=CLUSTER, services=["web"]))["services"][0])
 
     async def stable(self, seconds: int = 30) -> dict[str, Any]:
-        """Wait as `aws ecs wait services-stable` does, only more often."""
+        """Wait as `aws ecs wait services-stable` does, only more often, and then for the steady state: the waiter
+        looks at running tasks alone, not at their health."""
         waiter = self.ecs.get_waiter("services_stable")
         await call(
             waiter.wait,
@@ -219,7 +228,13 @@ class World:
             services=["web"],
             WaiterConfig={"Delay": 0.1, "MaxAttempts": seconds * 10},
         )
-        return await self.service()
+
+        async def steady() -> dict[str, Any] | None:
+            service = await self.service()
+            done = service["deployments"][0]["rolloutState"] == "COMPLETED"
+            return service if done and service["events"][0]["message"].endswith("steady state.") else None
+
+        return dict(await until(steady))
 
     async def tasks(self, desired: str = "RUNNING") -> list[dict[str, Any]]:
         arns = (await call(self.ecs.list_tasks, cluster=CLUSTER, desiredStatus=desired))["taskArns"]
@@ -229,7 +244,7 @@ class World:
 
     async def run(self, definition: str, **more: Any) -> dict[str, Any]:
         answer = await call(
-            self.ecs.run_task, cluster=CLUSTER, taskDefinition=definition, networkConfiguration=NETWORK, **more
+            self.ecs.run_task, cluster=CLUSTER, taskDefinition=definition, networkConfiguration=self.network, **more
         )
         return dict(answer["tasks"][0])
 
@@ -278,9 +293,19 @@ async def world(home: Home, account: str, region: str) -> AsyncIterator[World]:
         yield await furnished(cloud, account, region)
 
 
+async def found(cloud: Cloud, account: str, region: str) -> World:
+    """A world over a cloud that may be furnished already."""
+    made = World(cloud, account, region)
+    (subnet, *_) = (await call(made.ec2.describe_subnets))["Subnets"] or [
+        (await call(made.ec2.create_default_subnet, AvailabilityZone=f"{region}a"))["Subnet"]
+    ]
+    made.network = {"awsvpcConfiguration": {"subnets": [subnet["SubnetId"]], "assignPublicIp": "DISABLED"}}
+    return made
+
+
 async def furnished(cloud: Cloud, account: str, region: str) -> World:
     """What a world needs to be there first."""
-    made = World(cloud, account, region)
+    made = await found(cloud, account, region)
     await call(made.ecs.create_cluster, clusterName=CLUSTER)
     await call(made.ecr.create_repository, repositoryName=REPOSITORY)
     await call(made.logs.create_log_group, logGroupName=LOG_GROUP)

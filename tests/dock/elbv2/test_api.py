@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 import pytest
@@ -170,7 +171,8 @@ async def test_a_network_that_does_not_exist_is_refused(dock: Dock) -> None:
 
 async def test_lists_come_in_pages(dock: Dock) -> None:
     arns = {await dock.target_group() for _ in range(3)}
-    seen = set()
-    for page in dock.elb.get_paginator("describe_target_groups").paginate(PaginationConfig={"PageSize": 1}):
-        seen |= {group["TargetGroupArn"] for group in page["TargetGroups"]}
-    assert arns <= seen
+    pages = await asyncio.to_thread(
+        lambda: list(dock.elb.get_paginator("describe_target_groups").paginate(PaginationConfig={"PageSize": 1}))
+    )
+    assert arns <= {group["TargetGroupArn"] for page in pages for group in page["TargetGroups"]}
+    assert len(pages) > 2

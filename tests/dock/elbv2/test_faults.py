@@ -192,3 +192,30 @@ async def test_the_next_daemon_adopts_what_runs_and_does_what_the_last_one_left_
                 await get(session, url)
     finally:
         shutil.rmtree(root, ignore_errors=True)
+
+
+async def test_a_port_that_is_taken_at_the_start_is_reported_and_served_once_it_is_free(home: Home) -> None:
+    first = Cloud(home, [Elbv2])
+    await asyncio.wait_for(first.start(), 60)
+    dock = Dock(first)
+    await dock.make_network()
+    async with dock.application("one") as one, ClientSession() as session:
+        balancer = await dock.load_balancer()
+        await dock.listener(balancer, 9200, await dock.target_group(one))
+        await first.stop()
+        squatter = await asyncio.start_server(lambda *_: None, balancer.address, 9200)
+        async with running_cloud(home, [Elbv2]) as second:
+            again = Dock(second)
+            shown = (await call(again.elb.describe_load_balancers))["LoadBalancers"][0]
+            assert shown["State"]["Code"] == "failed"
+            assert f"{balancer.address}:9200" in shown["State"]["Reason"]
+            assert [entry["state"] for entry in second.service(Elbv2).status()] == ["failed"]
+            squatter.close()
+            await squatter.wait_closed()
+
+            async def state() -> str:
+                answer = await call(again.elb.describe_load_balancers)
+                return str(answer["LoadBalancers"][0]["State"]["Code"])
+
+            await eventually(state, "active", 10)
+            assert await get(session, f"http://{balancer.address}:9200/") == (200, "one")

@@ -109,7 +109,7 @@ def test_the_docks_superuser_and_its_database_are_not_reachable_over_the_network
         {"dbname": "rdsadmin"},
         {"user": "rdsadmin", "password": ""},
     ):
-        with pytest.raises(psycopg.OperationalError, match="rejects connection|no password supplied"):
+        with pytest.raises(psycopg.OperationalError, match=r"rejects connection|no password supplied"):
             instance.connect(**options)
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 import psycopg
@@ -19,11 +18,11 @@ def parameter(name: str, value: str, method: str = "immediate") -> dict[str, str
 
 
 @pytest.fixture(scope="module")
-def group(dock: Dock) -> Iterator[str]:
+def group(dock: Dock) -> str:
     dock.client().create_db_parameter_group(
         DBParameterGroupName="Tuned", DBParameterGroupFamily="postgres15", Description="for tests"
     )
-    yield "tuned"
+    return "tuned"
 
 
 @pytest.fixture(scope="module")

@@ -25,10 +25,10 @@ def test_a_snapshot_restores_rows_roles_and_password(dock: Dock, instance: Insta
     )
     instance.rds.modify_db_instance(DBInstanceIdentifier="single", CopyTagsToSnapshot=True)
     instance.rds.create_db_snapshot(DBInstanceIdentifier="single", DBSnapshotIdentifier="Before")
-    with pytest.raises(ClientError, match="already exists"):
-        instance.rds.create_db_snapshot(DBInstanceIdentifier="single", DBSnapshotIdentifier="before")
     until(lambda: snapshot_status(instance, "before") == "available", 60, "the snapshot is available")
     instance.wait()
+    with pytest.raises(ClientError, match="already exists"):
+        instance.rds.create_db_snapshot(DBInstanceIdentifier="single", DBSnapshotIdentifier="before")
     instance.execute("DROP TABLE cargo", "DROP ROLE mate")
 
     (snapshot,) = instance.rds.describe_db_snapshots(DBInstanceIdentifier="single", SnapshotType="manual")[
@@ -49,7 +49,7 @@ def test_a_snapshot_restores_rows_roles_and_password(dock: Dock, instance: Insta
     assert restored.nodes()["standby"]["synchronous"]
     restored.rds.delete_db_instance(DBInstanceIdentifier="restored", SkipFinalSnapshot=True)
     restored.rds.delete_db_snapshot(DBSnapshotIdentifier="before")
-    assert not [path for path in (dock.home / "rds" / "snapshots").iterdir()]
+    assert not any((dock.home / "rds" / "snapshots").iterdir())
 
 
 def test_deletion_takes_the_final_snapshot_and_verifies_it(dock: Dock) -> None:
