@@ -7,7 +7,7 @@ import logging
 from collections.abc import Coroutine
 from typing import Any, TypeVar
 
-import boto3
+import boto3.session
 from botocore.config import Config
 
 from dock.addresses import FRONT_DOOR_PORT, Addresses
@@ -58,7 +58,8 @@ class Cloud:
 
     def client(self, service: str, account: str, region: str) -> Any:
         """A boto3 client of this dock's own front door, as the account's root. Its calls block: use a thread."""
-        return boto3.client(
+        session: Any = boto3.session.Session()
+        return session.client(
             service,
             endpoint_url=self.url,
             region_name=region,

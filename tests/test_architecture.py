@@ -65,3 +65,10 @@ def test_lock_files_carry_hashes_and_no_addresses() -> None:
         pins = re.findall(r"^[a-z0-9].*==", text, re.MULTILINE)
         assert pins, lock
         assert text.count("--hash=sha256:") >= len(pins), lock
+
+
+def test_no_cancellation_is_lost_in_wait_for() -> None:
+    """Up to Python 3.11 `asyncio.wait_for` swallows a cancellation that comes as its awaitable completes: whoever
+    cancelled then waits for ever. `asyncio.timeout` doesn't."""
+    users = [path for path in tracked("dock/**.py", "dock/*.py") if re.search(r"asyncio\.wait_for\(", path.read_text())]
+    assert users == []

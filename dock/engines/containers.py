@@ -232,7 +232,8 @@ async def execute(process: Process, argv: Sequence[str], user: tuple[int, int] |
     except OSError:
         return None
     try:
-        return await asyncio.wait_for(child.wait(), seconds)
+        async with asyncio.timeout(seconds):
+            return await child.wait()
     except TimeoutError:
         return None
     finally:

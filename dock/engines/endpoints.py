@@ -45,7 +45,7 @@ class Endpoints:
 
     The mapping is kept in `home.data("endpoints")/endpoints.json`, durable before a call returns. A HAProxy that
     is killed comes back with it; one that outlived the daemon is adopted. Raises HAProxyError (AddressTaken) where
-    HAProxy can't do what is asked; the mapping then is as before.
+    HAProxy can't listen as asked; the mapping then is as before. A new target is kept even when HAProxy doesn't answer.
     """
 
     def __init__(self, home: Home, supervisor: Supervisor) -> None:
@@ -194,11 +194,13 @@ class Endpoints:
             address, port = endpoint.target
             commands += [f"set server {server} addr {address} port {port}", f"set server {server} state ready"]
         commands.insert(1, f"shutdown sessions server {server}")
+        pid = self._haproxy.pid
         try:
             await self._haproxy.runtime.ask(*commands)
             await self._haproxy.runtime.end_former_sessions(server)
         except OSError as problem:
-            if self._haproxy.alive:
+            # One that was killed just now comes back with the file just written.
+            if pid == self._haproxy.pid and not await self._haproxy.ends_within(1):
                 raise HAProxyError(f"the endpoints' HAProxy does not answer: {problem!r}") from problem
 
     def _render(self, endpoints: dict[str, Endpoint]) -> str:

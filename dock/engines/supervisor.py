@@ -89,10 +89,12 @@ class Process:
         """Ask with `number`, wait `grace` seconds, then SIGKILL the whole group. Returns the exit code."""
         self.send(number)
         try:
-            return await asyncio.wait_for(self.wait(), grace)
+            async with asyncio.timeout(grace):
+                return await self.wait()
         except TimeoutError:
             self.kill_group()
-            return await asyncio.wait_for(self.wait(), 10)
+            async with asyncio.timeout(10):
+                return await self.wait()
 
 
 class Supervisor:

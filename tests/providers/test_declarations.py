@@ -183,6 +183,8 @@ def test_a_declaration_of_a_property_that_the_sdk_lacks_is_refused() -> None:
 def test_every_expression_of_a_declaration_is_jmespath(token: str) -> None:
     for expression in expressions(known(token)):
         jmespath.compile(expression)
+        # `!a.b` is `(!a).b`, which nobody means.
+        assert not re.search(r"!\s*\w+\.", expression), expression
 
 
 @pytest.mark.parametrize("token", tokens())

@@ -17,6 +17,7 @@ from dock.aws.ecs.records import Deployment, Service, Task
 from dock.aws.ecs.runtime import Runtime
 from dock.aws.ecs.scheduler import Scheduler
 from dock.aws.ecs.service_deployments import ServiceDeployments
+from dock.store import Record
 
 if TYPE_CHECKING:
     from dock.cloud import Cloud
@@ -100,21 +101,23 @@ class Ecs(ServiceDeployments):
     # tasks
 
     def begin(self, task: Task) -> None:
-        self._running[task.id] = self._spawn(self._live(task), f"task {task.id}")
+        definition = self.definition_by_arn(task.scope, task.definition)
+        if definition is None:
+            log.error("task %s: its definition %s is gone", task.id, task.definition)
+            return
+        # Made here and now, so that nobody can ask for the end of a task that isn't known yet.
+        self._lives[task.id] = Life(self.runtime, task, definition, self)
+        self._running[task.id] = self._spawn(self._live(task, definition), f"task {task.id}")
 
     def end(self, task: Task, code: str, reason: str) -> None:
         life = self._lives.get(task.id)
         if life is not None:
             life.stop(code, reason)
 
-    async def _live(self, task: Task) -> None:
+    async def _live(self, task: Task, definition: Record) -> None:
         """A task's life, taken up again when the dock itself failed in it (a full disk, for example)."""
-        definition = self.definition_by_arn(task.scope, task.definition)
-        if definition is None:
-            log.error("task %s: its definition %s is gone", task.id, task.definition)
-            return
         while True:
-            life = self._lives[task.id] = Life(self.runtime, task, definition, self)
+            life = self._lives[task.id]
             if self._stopping:
                 life.hurry()
             try:
@@ -124,6 +127,7 @@ class Ecs(ServiceDeployments):
             except (OSError, sqlite3.Error) as problem:
                 log.error("task %s: %s; trying again in %d s", task.id, problem, _RETRY_SECONDS)
                 await asyncio.sleep(_RETRY_SECONDS)
+                self._lives[task.id] = Life(self.runtime, task, definition, self)
             else:
                 break
         self._lives.pop(task.id, None)
@@ -199,6 +203,7 @@ class Ecs(ServiceDeployments):
                 self.history.forget(service)
                 self.services.remove(service)
         self.forget_deleted_clusters(before)
+        self.forget_deleted_definitions()
         await self.runtime.remove_unused_images()
 
     def status(self) -> list[dict[str, Any]]:

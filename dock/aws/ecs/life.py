@@ -33,6 +33,7 @@ UNSEEN = "the container ended while the dock was not running; its exit code is u
 DEPENDENCY_SECONDS = 180
 STOP_SECONDS = 30
 _HURRY_SECONDS = 1.0
+_LISTEN_SECONDS, _LISTEN_PAUSE = 10.0, 0.05
 
 
 class StartError(Exception):
@@ -80,6 +81,7 @@ class Life:
             self.task.desired_status = "STOPPED"
             self.task.stop_code, self.task.stopped_reason = code, reason
             self.task.stopping = time.time()
+            self._stop.set()
             self._save()
         self._stop.set()
 
@@ -115,8 +117,8 @@ class Life:
 
     def _save(self) -> None:
         self.task.version += 1
-        self._runtime.save(self.task)
         self._moved.set()
+        self._runtime.save(self.task)
         self._observer.changed(self.task)
 
     def _to(self, status: str) -> None:
@@ -128,7 +130,7 @@ class Life:
     async def _start(self) -> None:
         task = self.task
         for container in task.containers:
-            self._adopt(container)
+            await self._adopt(container)
         if self._stop.is_set():
             return
         waiting = [container for container in task.containers if container.status == "PENDING"]
@@ -149,8 +151,11 @@ class Life:
             task.started = task.started or time.time()
             self._to("RUNNING")
 
-    def _adopt(self, container: Container) -> None:
+    async def _adopt(self, container: Container) -> None:
         process = self._runtime.containers.find(self._name(container))
+        if process is not None or container.status != "PENDING":
+            # What it wrote while no daemon was there is copied now.
+            await self._runtime.log_driver.attach(self._source(container), self._destination(container))
         if process is not None:
             if container.status == "PENDING":
                 container.status, container.started = "RUNNING", time.time()
@@ -176,7 +181,8 @@ class Life:
         commands = {}
         for container in waiting:
             try:
-                image = await runtime.pull(task, container)
+                pinned = self._definitions[container.name].get("versionConsistency") != "disabled"
+                image = await runtime.pull(task, container, pinned=pinned)
                 interpreter = await runtime.interpreter(image)
             except ImageError as problem:
                 container.reason = f"CannotPullContainerError: {problem}"
@@ -222,10 +228,9 @@ class Life:
         )
 
     async def _attach_log(self, container: Container) -> None:
-        options = self._definitions[container.name].get("logConfiguration", {}).get("options")
-        destination = None
-        if options is not None:
-            destination = self._destination(container, options)
+        destination = self._destination(container)
+        if destination is not None:
+            options = self._definitions[container.name]["logConfiguration"]["options"]
             create = options.get("awslogs-create-group", "false") == "true"
             if not await self._runtime.logs.ensure_group(destination.scope, destination.group, create=create):
                 raise StartError(
@@ -235,7 +240,10 @@ class Life:
                 )
         await self._runtime.log_driver.attach(self._source(container), destination)
 
-    def _destination(self, container: Container, options: dict[str, str]) -> Destination:
+    def _destination(self, container: Container) -> Destination | None:
+        options = self._definitions[container.name].get("logConfiguration", {}).get("options")
+        if options is None:
+            return None
         scope = Scope(self.task.account, options["awslogs-region"])
         stream = f"{options['awslogs-stream-prefix']}/{container.name}/{self.task.id}"
         return Destination(scope, options["awslogs-group"], stream)
@@ -246,7 +254,8 @@ class Life:
             other = containers[entry["containerName"]]
             seconds = self._definitions[other.name].get("startTimeout", DEPENDENCY_SECONDS)
             try:
-                await asyncio.wait_for(self._reached(other, entry["condition"]), seconds)
+                async with asyncio.timeout(seconds):
+                    await self._reached(other, entry["condition"])
             except TimeoutError:
                 raise StartError(
                     f"dependency not met: {name} waited {seconds} s for {other.name} to be {entry['condition']}"
@@ -288,6 +297,7 @@ class Life:
     async def _register(self) -> None:
         balancers = self._runtime.load_balancers()
         for entry in self.task.load_balancers:
+            await self._listens(entry["containerPort"])
             target = {"arn": entry["targetGroupArn"], "port": entry["containerPort"]}
             if target not in self.task.targets:
                 # Recorded first: a target that was registered must be deregistered, whatever happens between.
@@ -299,6 +309,18 @@ class Life:
                 group = f"(target-group {target['arn']})"
                 raise StartError(f"failed to register targets in {group} with (error {problem.message})") from None
             self._observer.say(self.task, f"registered 1 targets in (target-group {target['arn']})")
+
+    async def _listens(self, port: int) -> None:
+        """Wait a little for the container to listen: a first health check that comes too early costs an interval."""
+        for _ in range(int(_LISTEN_SECONDS / _LISTEN_PAUSE)):
+            try:
+                async with asyncio.timeout(1):
+                    _, writer = await asyncio.open_connection(self.task.address, port)
+            except (OSError, TimeoutError):
+                await asyncio.sleep(_LISTEN_PAUSE)
+            else:
+                writer.close()
+                return
 
     # running
 

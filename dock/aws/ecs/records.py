@@ -155,6 +155,7 @@ class Service:
     managed_tags: bool
     created: float
     created_by: str
+    client_token: str | None = None
     status: str = "ACTIVE"
     deployments: list[Deployment] = field(default_factory=list)
     events: list[dict[str, Any]] = field(default_factory=list)
@@ -223,9 +224,9 @@ class Shelf(Generic[K]):
         return [item for (where, _), item in sorted(self._items.items()) if where == scope]
 
     def save(self, item: K) -> None:
-        # Kept in memory first: a store that is full must not make the dock forget a running task.
-        self._items[item.scope, item.key] = item
+        # Stored first: what could not be stored isn't there.
         self._table.put(item.scope, item.key, dataclasses.asdict(item))  # type: ignore[call-overload]
+        self._items[item.scope, item.key] = item
 
     def remove(self, item: K) -> None:
         self._table.delete(item.scope, item.key)

@@ -79,10 +79,13 @@ class Runtime:
             raise RuntimeError("this dock has no load balancers")
         return cast(LoadBalancers, service)
 
-    async def pull(self, task: Task, container: Container) -> Image:
-        """The container's image, unpacked. All tasks of a deployment get what the first one got. Raises ImageError."""
+    async def pull(self, task: Task, container: Container, *, pinned: bool) -> Image:
+        """The container's image, unpacked. When pinned, all tasks of a deployment get what the first one got.
+
+        Raises ImageError.
+        """
         reference = container.image
-        deployment = self._deployment(task)
+        deployment = self._deployment(task) if pinned else None
         if deployment is not None and reference in deployment.images:
             reference = f"{_without_tag(reference)}@{deployment.images[reference]}"
         async with self._unpacking.setdefault(reference, asyncio.Lock()):

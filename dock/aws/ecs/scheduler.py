@@ -78,7 +78,8 @@ class Scheduler:
                 log.exception("service %s", service.name)
                 pause = RETRY_SECONDS
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(wake.wait(), pause)
+                async with asyncio.timeout(pause):
+                    await wake.wait()
 
     def reset(self, service: Service) -> None:
         """A new deployment starts with a clean slate."""

@@ -61,6 +61,8 @@ class Services(Tasks):
         cluster, name = self.cluster(call, request), request["serviceName"]
         if not _NAME.fullmatch(name):
             raise AwsError("InvalidParameterException", f"Invalid service name: {name}")
+        if (same := self._same(call, cluster, request)) is not None:
+            return {"service": self.describe(same, tags=True)}
         self._check_name(call, cluster, name)
         if "taskDefinition" not in request:
             raise AwsError("InvalidParameterException", "TaskDefinition can not be blank.")
@@ -73,6 +75,8 @@ class Services(Tasks):
         await check_target_groups(self.cloud, call, [entry["targetGroupArn"] for entry in balancers])
         self._check_name(call, cluster, name)
         recorded = {key: request[key] for key in _RECORDED if key in request}
+        if "role" in request:
+            recorded["roleArn"] = request["role"]
         if "capacityProviderStrategy" not in request:
             recorded["launchType"] = "FARGATE"
         service = Service(
@@ -92,7 +96,9 @@ class Services(Tasks):
             managed_tags=request.get("enableECSManagedTags", False),
             created=time.time(),
             created_by=f"arn:aws:iam::{call.account}:root",
+            client_token=request.get("clientToken"),
         )
+        self.scheduler.reset(service)
         with self.cloud.store.transaction():
             before = self.services.get(call.scope, service.key)
             if before is not None:
@@ -101,6 +107,12 @@ class Services(Tasks):
             self.services.save(service)
         self.keep(service)
         return {"service": self.describe(service, tags=True)}
+
+    def _same(self, call: Call, cluster: str, request: Request) -> Service | None:
+        """The service that an earlier call with the same token made: an answer was lost, and the client asks again."""
+        before = self.services.get(call.scope, f"{cluster}/{request['serviceName']}")
+        token = request.get("clientToken")
+        return before if before is not None and token and before.client_token == token else None
 
     def _check_name(self, call: Call, cluster: str, name: str) -> None:
         before = self.services.get(call.scope, f"{cluster}/{name}")
@@ -245,8 +257,8 @@ def _configuration(given: dict[str, Any], before: dict[str, Any]) -> dict[str, A
             f"The dock has the deployment strategy ROLLING alone, not {configuration['strategy']}.",
         )
     low, high = configuration["minimumHealthyPercent"], configuration["maximumPercent"]
-    if not 0 <= low <= 100 or not 100 <= high <= 200:
-        raise AwsError("InvalidParameterException", "minimumHealthyPercent is 0 to 100, maximumPercent is 100 to 200.")
+    if not 0 <= low <= 100 or high < 100:
+        raise AwsError("InvalidParameterException", "minimumHealthyPercent is 0 to 100, maximumPercent at least 100.")
     if low == high == 100:
         raise AwsError(
             "InvalidParameterException",

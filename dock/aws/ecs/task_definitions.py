@@ -133,16 +133,18 @@ class TaskDefinitions(Clusters):
                 detail = "The specified task definition is still in ACTIVE status. Deregister it first."
                 failures.append({"arn": arn, "reason": "The task definition is ACTIVE", "detail": detail})
                 continue
-            used = any(task.definition == arn and task.last_status != "STOPPED" for task in self.tasks)
-            used |= any(d.definition == arn for service in self.services for d in service.deployments)
-            if used:
-                definition |= {"status": "DELETE_IN_PROGRESS", "deleteRequestedAt": time.time()}
-                self.definitions.put(call.scope, names.last(arn), definition)
-            else:
-                self.definitions.delete(call.scope, names.last(arn))
-                definition |= {"status": "DELETE_IN_PROGRESS", "deleteRequestedAt": time.time()}
+            definition |= {"status": "DELETE_IN_PROGRESS", "deleteRequestedAt": time.time()}
+            self.definitions.put(call.scope, names.last(arn), definition)
             deleted.append(_view(definition))
         return {"taskDefinitions": deleted, "failures": failures}
+
+    def forget_deleted_definitions(self) -> None:
+        """Remove the definitions whose deletion was asked for and that no task or service needs any more."""
+        used = {task.definition for task in self.tasks if task.last_status != "STOPPED"}
+        used |= {deployment.definition for service in self.services for deployment in service.deployments}
+        for scope, key, definition in self.definitions.all():
+            if definition["status"] == "DELETE_IN_PROGRESS" and definition["taskDefinitionArn"] not in used:
+                self.definitions.delete(scope, key)
 
     @operation("ListTaskDefinitions", acts="familyPrefix status sort nextToken maxResults")
     async def list_task_definitions(self, call: Call, request: Request) -> Response:

@@ -121,7 +121,7 @@ class Fleet:
             engine = self.engine(load_balancer)
             if engine.alive:
                 try:
-                    await engine.poll()
+                    await engine.look()
                 except (OSError, HAProxyError) as problem:
                     log.warning("%s does not tell its health: %r", engine.name, problem)
 

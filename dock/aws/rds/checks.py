@@ -129,6 +129,17 @@ def maintenance_window(value: str) -> str:
     return value.lower()
 
 
+def windows_apart(backup: str, maintenance: str) -> None:
+    """A backup may not be taken while the server is restarted. Raises AwsError."""
+    begin, end = (minute_of_week(part) or 0 for part in maintenance.split("-"))
+    daily, ends = (minute_of_week(part) or 0 for part in backup.split("-"))
+    week = 7 * 1440
+    for day in range(7):
+        start = day * 1440 + daily
+        if (start - begin) % week < (end - begin) % week or (begin - start) % week < (ends - daily) % 1440:
+            raise invalid(f"The backup window {backup} and maintenance window {maintenance} must not overlap.")
+
+
 def minute_of_week(value: str) -> int | None:
     """Of `sun:08:30`: the minutes since Monday, 00:00; None when it is not such a time."""
     match = re.fullmatch(r"(?:([a-z]{3}):)?([01]\d|2[0-3]):([0-5]\d)", value)

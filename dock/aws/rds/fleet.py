@@ -20,7 +20,6 @@ from dock.engines.postgres import (
     Cluster,
     Happening,
     MissingBinariesError,
-    PostgresError,
     Settings,
     Site,
 )
@@ -267,7 +266,8 @@ class Fleet:
             await cluster.start()
             if record["status"] in _BROKEN and job is None:
                 self.records.update(scope, resource, status="available", problem=None)
-        except (PostgresError, OSError, RuntimeError) as problem:
+        except Exception as problem:  # one broken instance must not keep the dock from starting
+            log.warning("rds/%s can't be started: %s", resource, problem)
             self._happened(scope, resource, Happening.FAILED, str(problem))
         if job is not None:
             self.launch(scope, resource)

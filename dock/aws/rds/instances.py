@@ -26,7 +26,6 @@ _RENAMED = {
     "EnablePerformanceInsights": "PerformanceInsightsEnabled",
     "EnableCloudwatchLogsExports": "EnabledCloudwatchLogsExports",
 }
-_RECORDED_ALL = f"{_RECORDED} {' '.join(_RENAMED)} VpcSecurityGroupIds AllocatedStorage"
 _LOG_EXPORTS = frozenset({"postgresql", "upgrade", "iam-db-auth-error"})
 
 _SHAPE_DEFAULTS: dict[str, Any] = {
@@ -60,7 +59,7 @@ class Instances(Part):
         " DBSubnetGroupName PreferredMaintenanceWindow DBParameterGroupName BackupRetentionPeriod PreferredBackupWindow"
         " Port MultiAZ EngineVersion OptionGroupName Tags CopyTagsToSnapshot DeletionProtection"
         " ManageMasterUserPassword",
-        records=_RECORDED_ALL,
+        records=f"{_RECORDED} {' '.join(_RENAMED)} VpcSecurityGroupIds AllocatedStorage",
     )
     async def create_db_instance(self, call: Call, request: Request) -> Response:
         checks.engine(request["Engine"])
@@ -84,10 +83,9 @@ class Instances(Part):
         acts="DBInstanceIdentifier DBSnapshotIdentifier DBInstanceClass Port AvailabilityZone DBSubnetGroupName MultiAZ"
         " Engine OptionGroupName Tags CopyTagsToSnapshot DBParameterGroupName DeletionProtection BackupRetentionPeriod"
         " PreferredBackupWindow ManageMasterUserPassword",
-        records=_RECORDED_ALL.replace("StorageEncrypted KmsKeyId ", "")
-        .replace("MonitoringInterval MonitoringRoleArn DatabaseInsightsMode ", "")
-        .replace("PerformanceInsightsKMSKeyId PerformanceInsightsRetentionPeriod MaxAllocatedStorage ", "")
-        .replace("EnablePerformanceInsights ", ""),
+        records="PubliclyAccessible AutoMinorVersionUpgrade Iops StorageThroughput StorageType NetworkType"
+        " CACertificateIdentifier DedicatedLogVolume EngineLifecycleSupport BackupTarget LicenseModel"
+        " EnableIAMDatabaseAuthentication EnableCloudwatchLogsExports VpcSecurityGroupIds AllocatedStorage",
     )
     async def restore_db_instance_from_db_snapshot(self, call: Call, request: Request) -> Response:
         if "DBSnapshotIdentifier" not in request:
@@ -119,14 +117,6 @@ class Instances(Part):
                 record["shape"][field] = source["shape"][field]
         self._refuse_twin(call, record)
         return self._created(call, record, {"kind": "create", "snapshot": snapshot["path"], "snapshot_name": name})
-
-    @operation("RestoreDBInstanceToPointInTime")
-    async def restore_db_instance_to_point_in_time(self, call: Call, request: Request) -> Response:
-        raise AwsError(
-            "UnsupportedOperation",
-            "the dock keeps base backups and every WAL segment, but does not restore to a point in time yet;"
-            " restore from a snapshot",
-        )
 
     @operation("DescribeDBInstances", acts="DBInstanceIdentifier Filters MaxRecords Marker")
     async def describe_db_instances(self, call: Call, request: Request) -> Response:
@@ -292,6 +282,7 @@ class Instances(Part):
             "CopyTagsToSnapshot": request.get("CopyTagsToSnapshot", False),
             "DeletionProtection": request.get("DeletionProtection", False),
         }
+        checks.windows_apart(shape["PreferredBackupWindow"], shape["PreferredMaintenanceWindow"])
         if multi_az:
             shape["SecondaryAvailabilityZone"] = next(other for other in zones if other != zone)
         return {

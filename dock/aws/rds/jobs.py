@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 # A standby is a whole copy of the primary.
-_SYNCHRONOUS_SECONDS = 3600.0
+_SYNCHRONOUS_SECONDS = 600.0
 _FAILOVER_SECONDS = 60.0
 
 
@@ -176,6 +176,7 @@ async def delete(fleet: Fleet, scope: Scope, resource: str, job: dict[str, Any])
 async def take_automated_backup(fleet: Fleet, scope: Scope, resource: str, cluster: Cluster) -> None:
     """A base backup, with its record among the snapshots."""
     record = _record(fleet, scope, resource)
+    await _forget_unfinished(fleet, scope, resource, cluster)
     now = time.time()
     stamp = dt.datetime.fromtimestamp(now, dt.UTC).strftime("%Y-%m-%d-%H-%M-%S")
     name = f"rds:{record['shape']['DBInstanceIdentifier']}-{stamp}"
@@ -191,6 +192,18 @@ async def take_automated_backup(fleet: Fleet, scope: Scope, resource: str, clust
         raise
     fleet.records.update(scope, resource, backup_completed=time.time())
     fleet.event(scope, record, "Finished DB Instance backup", "backup")
+
+
+async def _forget_unfinished(fleet: Fleet, scope: Scope, resource: str, cluster: Cluster) -> None:
+    """Remove what a daemon that was killed during an automated backup left behind."""
+    for snapshot in fleet.records.snapshots.list(scope):
+        shape = snapshot["shape"]
+        automated = shape["SnapshotType"] == "automated" and shape["DbiResourceId"] == resource
+        if automated and snapshot["status"] != "available":
+            fleet.records.snapshots.delete(scope, shape["DBSnapshotIdentifier"])
+    finished = {Path(snapshot["path"]) for snapshot in fleet.records.snapshots.list(scope)}
+    for folder in set(cluster.site.backups.iterdir()) - finished:
+        await asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True)
 
 
 async def _take(fleet: Fleet, scope: Scope, cluster: Cluster, name: str) -> None:

@@ -64,6 +64,12 @@ class Modification:
     async def apply(self, request: Request) -> Record:
         """Check everything, then change the record and begin what has to be done. Raises AwsError."""
         scope = self._call.scope
+        groups = request.get("VpcSecurityGroupIds")
+        if groups is not None:
+            record = self._records.instance(scope, request["DBInstanceIdentifier"])
+            subnets = self._records.subnet_groups.get(scope, record["subnet_group"]) if record["subnet_group"] else None
+            await network.find_security_groups(self._cloud, self._call, groups, subnets["VpcId"] if subnets else None)
+        # From here on nothing waits: what was checked is still so when the record changes.
         record = self._records.instance(scope, request["DBInstanceIdentifier"])
         if record["status"] not in ("available", "storage-full", "incompatible-parameters"):
             raise AwsError(
@@ -71,14 +77,8 @@ class Modification:
                 f"Database instance is not in available state: {record['status']}",
             )
         wanted = self._wanted(record, request)
-        groups = request.get("VpcSecurityGroupIds")
-        if groups is not None:
-            subnets = self._records.subnet_groups.get(scope, record["subnet_group"]) if record["subnet_group"] else None
-            await network.find_security_groups(self._cloud, self._call, groups, subnets["VpcId"] if subnets else None)
         if "MasterUserPassword" in request:
             self._fleet.keep_verifier(record["resource_id"], scram_verifier(request["MasterUserPassword"]))
-        # The record may have changed while EC2 was asked.
-        record = self._records.instance(scope, request["DBInstanceIdentifier"])
         now = {name: value for name, value in wanted.items() if not self._waits(record, name, value)}
         pending = {**record["pending"], **{name: value for name, value in wanted.items() if name not in now}}
         if request.get("ApplyImmediately", False):
@@ -146,6 +146,10 @@ class Modification:
             wanted["PreferredBackupWindow"] = checks.backup_window(request["PreferredBackupWindow"])
         if "PreferredMaintenanceWindow" in request:
             wanted["PreferredMaintenanceWindow"] = checks.maintenance_window(request["PreferredMaintenanceWindow"])
+        checks.windows_apart(
+            wanted.get("PreferredBackupWindow", shape["PreferredBackupWindow"]),
+            wanted.get("PreferredMaintenanceWindow", shape["PreferredMaintenanceWindow"]),
+        )
         if "NewDBInstanceIdentifier" in request:
             name = checks.identifier(request["NewDBInstanceIdentifier"], "NewDBInstanceIdentifier")
             if name != shape["DBInstanceIdentifier"] and self._records.has_instance(self._call.scope, name):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from typing import Any
 
 from dock.aws.rds.annals import Annals
@@ -11,6 +12,9 @@ from dock.aws.rds.parameter_groups import ParameterGroups
 from dock.aws.rds.snapshots import Snapshots
 from dock.aws.rds.subnet_groups import SubnetGroups
 from dock.aws.rds.upkeep import Upkeep
+from dock.aws.service import AwsError
+
+log = logging.getLogger(__name__)
 
 
 class Rds(Snapshots, ParameterGroups, SubnetGroups, Offers, Annals):
@@ -18,7 +22,10 @@ class Rds(Snapshots, ParameterGroups, SubnetGroups, Offers, Annals):
 
     async def start(self) -> None:
         if instances := self.records.instances.all():
-            await self.fleet.catalogue()
+            try:
+                await self.fleet.catalogue()
+            except AwsError as problem:
+                log.error("RDS has no engine: %s", problem)
             await asyncio.gather(*(self.fleet.resume(scope, record) for scope, _, record in instances))
         self.cloud.spawn(Upkeep(self.cloud, self.fleet, self.records).run(), "rds upkeep")
 

@@ -138,8 +138,10 @@ class Snapshots(Instances):
         }
         archive = self.fleet.root / record["resource_id"] / "archive"
         if record["backup_completed"] and archive.exists():
+            latest = archive.stat().st_mtime
             described["RestoreWindow"] = {
-                "EarliestTime": description.moment(record["backup_completed"]),
-                "LatestTime": description.moment(archive.stat().st_mtime),
+                # A backup ends with a segment that is archived before the backup is verified and noted as complete.
+                "EarliestTime": description.moment(min(record["backup_completed"], latest)),
+                "LatestTime": description.moment(latest),
             }
         return described

@@ -9,7 +9,7 @@ import shutil
 import time
 from pathlib import Path
 
-from dock.aws.rds import checks
+from dock.aws.rds import checks, jobs
 from dock.aws.rds.fleet import Fleet
 from dock.aws.rds.modification import Modification
 from dock.aws.rds.records import Records
@@ -37,6 +37,7 @@ class Upkeep:
         """Until the dock ends."""
         while True:
             await asyncio.sleep(_LOOK_SECONDS)
+            self.expire_retained(time.time())
             for scope, _, record in self._records.instances.all():
                 try:
                     await self.look(scope, record, time.time())
@@ -59,6 +60,14 @@ class Upkeep:
         last = record["backup_completed"] or 0
         if within(shape["PreferredBackupWindow"], moment) and now - last > _BETWEEN_BACKUPS:
             self._fleet.begin(scope, record["resource_id"], "backing-up", {"kind": "backup"})
+
+    def expire_retained(self, now: float) -> None:
+        """Forget the automated backups of deleted instances whose retention period is over at `now`."""
+        for scope, resource, record in self._records.retained_backups.all():
+            if now - record["deleted"] > record["shape"]["BackupRetentionPeriod"] * _DAY:
+                jobs.forget_automated_snapshots(self._fleet, scope, resource)
+                self._records.retained_backups.delete(scope, resource)
+                shutil.rmtree(self._fleet.root / resource, ignore_errors=True)
 
     async def _expire(self, scope: Scope, record: Record, now: float) -> None:
         """Remove base backups past the retention period, but for the newest of those, from which its beginning is

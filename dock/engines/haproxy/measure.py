@@ -33,8 +33,6 @@ class Health:
     check: str
     status: int | None
     """The HTTP status that the last check got, when it got one."""
-    running: bool = False
-    """Whether a check runs right now."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,7 +150,6 @@ def health_of(rows: Iterable[Mapping[str, str]]) -> dict[tuple[str, Target], Hea
             status.startswith(("UP", "NOLB")),
             check.removeprefix("* "),
             int(code) if code.isdigit() and check.endswith(("L7OK", "L7STS")) else None,
-            check.startswith("* "),
         )
     return found
 

@@ -128,15 +128,22 @@ class HAProxy:
             before = self.configuration.read_text() if self.configuration.exists() else None
             self._install(text)
             try:
-                if self.alive:
-                    await self._reload()
-                else:
-                    await self._start()
+                await self._replace()
                 self._wanted = True
             except HAProxyError:
                 if before is not None:
                     self._install(before)
                 raise
+
+    async def _replace(self) -> None:
+        if self.alive:
+            try:
+                return await self._reload()
+            except HAProxyError:
+                # It was killed meanwhile, which says nothing against the configuration.
+                if self.alive:
+                    raise
+        return await self._start()
 
     def write(self, text: str) -> None:
         """Keep a configuration for the next start, after the running HAProxy got the same through its runtime API."""
@@ -148,6 +155,15 @@ class HAProxy:
             self._wanted = False
             await self._supervisor.stop(self.name, signal.SIGTERM, STOP_SECONDS)
             self.problem = None
+
+    async def ends_within(self, seconds: float) -> bool:
+        """Whether the HAProxy that runs now ends by itself, as it does when its worker was killed."""
+        process = self._supervisor.find(self.name)
+        if process is not None:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(seconds):
+                    await process.wait()
+        return process is None or not process.alive
 
     async def watch(self) -> None:
         """Start HAProxy again whenever it ends without having been `stop`ped, until cancelled."""
@@ -262,7 +278,8 @@ class HAProxy:
             stderr=asyncio.subprocess.STDOUT,
         )  # fmt: skip
         try:
-            output, _ = await asyncio.wait_for(process.communicate(), CHECK_SECONDS)
+            async with asyncio.timeout(CHECK_SECONDS):
+                output, _ = await process.communicate()
         except TimeoutError:
             process.kill()
             await process.wait()

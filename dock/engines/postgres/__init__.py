@@ -1,6 +1,6 @@
 """PostgreSQL: one server, or a primary with a synchronous standby, and their backups."""
 
-from dock.engines.postgres import access, backup
+from dock.engines.postgres import access, backup, standby
 from dock.engines.postgres.access import scram_verifier
 from dock.engines.postgres.binaries import Binaries, MissingBinariesError
 from dock.engines.postgres.catalogue import Catalogue, Parameter
@@ -22,4 +22,5 @@ __all__ = [
     "access",
     "backup",
     "scram_verifier",
+    "standby",
 ]

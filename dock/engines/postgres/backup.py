@@ -9,7 +9,7 @@ from pathlib import Path
 
 from dock.engines.postgres import access
 from dock.engines.postgres.configuration import slot
-from dock.engines.postgres.node import Node, PostgresError
+from dock.engines.postgres.node import TOOL_SECONDS, Node, PostgresError
 from dock.engines.postgres.site import PORT
 
 
@@ -76,7 +76,7 @@ async def rewind(primary: Node, former: Node) -> None:
     former.make_folders()
     # Before PostgreSQL 17 pg_rewind learns of the new timeline from the control file, which a promotion leaves to the
     # next checkpoint. Without one it may find that there is nothing to do.
-    async with primary.connect() as connection:
+    async with primary.connect(seconds=TOOL_SECONDS) as connection:
         await connection.execute("CHECKPOINT")
     (former.data / "postmaster.pid").unlink(missing_ok=True)
     await former.run(

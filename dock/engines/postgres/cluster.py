@@ -31,6 +31,7 @@ _RETRY_SECONDS = 5.0
 SILENCE_SECONDS = 20.0
 _PROMOTE_SECONDS = 60
 _REPLAY_SECONDS = 30.0
+_STANDBY_STOP_SECONDS = 10.0
 
 
 class Happening(StrEnum):
@@ -201,7 +202,7 @@ class Cluster:
                 # to be replayed; so the primary goes first, and the standby follows when it has seen the change.
                 with contextlib.suppress(psycopg.Error, TimeoutError, PostgresError):
                     await self._wait_for_replay()
-                await self.standby.stop()
+                await self.standby.stop(_STANDBY_STOP_SECONDS)
             self._keeper.reset()
 
     async def fail_over(self, deadline: float = 60.0) -> None:
@@ -225,7 +226,8 @@ class Cluster:
         limit = time.monotonic() + deadline
         while not self.state.synchronous:
             if time.monotonic() > limit:
-                raise PostgresError(f"{self.site.name}: the standby was not synchronous within {deadline:.0f} s")
+                why = f": {self._keeper.problem}" if self._keeper.problem else ""
+                raise PostgresError(f"{self.site.name}: the standby was not synchronous within {deadline:.0f} s{why}")
             await asyncio.sleep(0.1)
 
     async def back_up(self, into: Path) -> None:
@@ -421,7 +423,11 @@ class Cluster:
             row = await cursor.fetchone()
         async with asyncio.timeout(_REPLAY_SECONDS), self.standby.connect("postgres") as connection:
             while row:
-                cursor = await connection.execute("SELECT pg_last_wal_replay_lsn() >= %s::pg_lsn", [row[0]])
+                # It pauses when the primary has more of something now than the standby was started with.
+                cursor = await connection.execute(
+                    "SELECT pg_last_wal_replay_lsn() >= %s::pg_lsn OR pg_get_wal_replay_pause_state() = 'paused'",
+                    [row[0]],
+                )
                 replayed = await cursor.fetchone()
                 if replayed and replayed[0]:
                     return

@@ -21,10 +21,12 @@ from dock.engines.supervisor import Process, Spec
 
 START_SECONDS = 120.0
 STOP_SECONDS = 60.0
-QUERY_SECONDS = 10.0
+CONNECT_SECONDS = 10.0
+SESSION_SECONDS = 120.0
 TOOL_SECONDS = 3600.0
 _FENCE_SECONDS = 10.0
-_PAUSE = 0.05
+_SHORT_PAUSE = 0.05
+_LONG_PAUSE = 0.5
 
 
 class PostgresError(RuntimeError):
@@ -110,7 +112,7 @@ class Node:
 
     async def answer(self, deadline: float = START_SECONDS) -> None:
         """Wait until the server takes connections. Raises PostgresError."""
-        limit = time.monotonic() + deadline
+        began = time.monotonic()
         while True:
             if self.process is None:
                 raise PostgresError(f"{self.process_name} ended while it started: {self.last_words()}")
@@ -118,9 +120,11 @@ class Node:
                 async with self.connect("postgres"):
                     return
             except (psycopg.Error, TimeoutError, OSError) as problem:
-                if time.monotonic() > limit:
+                waited = time.monotonic() - began
+                if waited > deadline:
                     raise PostgresError(f"{self.process_name} did not answer in {deadline:.0f} s: {problem}") from None
-            await asyncio.sleep(_PAUSE)
+            # Each question is a line in the log; one that recovers for long is asked less often.
+            await asyncio.sleep(_SHORT_PAUSE if waited < 2 else _LONG_PAUSE)
 
     async def stop(self, deadline: float = STOP_SECONDS) -> None:
         """Fast shutdown: sessions are ended, everything is written, standbys get the last of it. Then a fence."""
@@ -152,21 +156,27 @@ class Node:
             time.sleep(0.01)
 
     @asynccontextmanager
-    async def connect(self, database: str = access.ADMIN_DATABASE) -> AsyncIterator[AsyncConnection[Any]]:
-        """A session of the dock's superuser, who looks for names in the system's catalogue alone."""
-        async with asyncio.timeout(QUERY_SECONDS):
+    async def connect(
+        self, database: str = access.ADMIN_DATABASE, seconds: float = SESSION_SECONDS
+    ) -> AsyncIterator[AsyncConnection[Any]]:
+        """A session of the dock's superuser, who looks for names in the system's catalogue alone.
+
+        Raises TimeoutError when the session takes longer than `seconds` in all, or can't be had in 10.
+        """
+        async with asyncio.timeout(CONNECT_SECONDS):
             connection = await AsyncConnection.connect(
                 host=str(self.socket_folder),
                 port=PORT,
                 user=access.ADMIN,
                 dbname=database,
                 autocommit=True,
-                connect_timeout=int(QUERY_SECONDS),
+                connect_timeout=int(CONNECT_SECONDS),
                 application_name="dock",
                 options="-c search_path=pg_catalog -c lc_messages=C",
             )
         try:
-            yield connection
+            async with asyncio.timeout(seconds):
+                yield connection
         finally:
             await connection.close()
 
@@ -191,7 +201,8 @@ class Node:
             )
         )
         try:
-            code = await asyncio.wait_for(process.wait(), deadline)
+            async with asyncio.timeout(deadline):
+                code = await process.wait()
         except TimeoutError:
             raise PostgresError(f"{name} was not done in {deadline:.0f} s") from None
         finally:

@@ -36,6 +36,8 @@ class Standby:
         self._seen = time.monotonic()
         self._repair: asyncio.Task[None] | None = None
         self._retry_at = 0.0
+        self.problem: str | None = None
+        """Why the standby could not be started the last time."""
 
     def reset(self) -> None:
         """The roles have changed, or everything was just started: the standby gets its grace anew."""
@@ -62,9 +64,12 @@ class Standby:
             await self.relax()
         if now - self._seen > REBUILD_SECONDS and not repairing and cluster.state.standby_ready:
             log.warning("%s: the standby runs but does not follow; it is made anew", cluster.site.name)
+            if cluster.state.waiting:
+                await self.relax()
             cluster.state.standby_ready = False
             cluster.save()
-            await cluster.standby.stop()
+            # Nothing of it is needed any more, and what hangs would not stop in order.
+            await asyncio.to_thread(cluster.standby.fence)
             self._seen = now
 
     async def relax(self) -> None:
@@ -117,8 +122,10 @@ class Standby:
             cluster.configure(standby)
             cluster.note_start(standby)
             await standby.start()
+            self.problem = None
         except (PostgresError, psycopg.Error, OSError, TimeoutError) as problem:
             log.warning("%s: the standby could not be started: %s", cluster.site.name, problem)
+            self.problem = str(problem)
             # What could not be started as it is will be made anew the next time.
             cluster.state.standby_ready = False
             cluster.save()

@@ -230,7 +230,8 @@ class Node:
         await self._disconnect()
         if process is not None:
             process.kill_group()
-            await asyncio.wait_for(process.wait(), 10)
+            async with asyncio.timeout(10):
+                await process.wait()
         await self._supervisor.stop(self.place.name)
         self.state = None
 
@@ -280,8 +281,8 @@ class Node:
                 protocol=2,
                 **secure,
             )
-        answer = self._client.execute_command(*command)  # type: ignore[no-untyped-call]
-        return await asyncio.wait_for(answer, timeout)
+        async with asyncio.timeout(timeout):
+            return await self._client.execute_command(*command)  # type: ignore[no-untyped-call]
 
     async def _disconnect(self) -> None:
         client, self._client = self._client, None

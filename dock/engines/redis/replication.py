@@ -158,7 +158,8 @@ class Replication:
         process = self.nodes[former].process
         if process is not None:
             process.kill_group()
-            await asyncio.wait_for(process.wait(), 10)
+            async with asyncio.timeout(10):
+                await process.wait()
         await self.converge()
         if self._keeper.topology().primary == former:
             raise NodeError(f"{self.name}: no replica could take over; {former} was restarted")
@@ -325,7 +326,8 @@ class Replication:
     async def _decide(self) -> None:
         while True:
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._wake.wait(), TICK_SECONDS)
+                async with asyncio.timeout(TICK_SECONDS):
+                    await self._wake.wait()
             self._wake.clear()
             try:
                 await self.converge()

@@ -20,9 +20,11 @@ _SUFFIX_LENGTH = 7
 
 def failures(declared: Declaration, inputs: Mapping[str, Any]) -> Iterator[Failure]:
     """Everything that is wrong with the inputs, not only the first."""
-    yield from check_object(inputs, declared.schema.inputs, declared.schema.required)
-    for name, value in inputs.items():
-        if name in ("tags", "tagsAll", "region") or name.startswith("__") or name not in declared.schema.inputs:
+    # All tags are ours to add; they come back to us with a resource that is imported.
+    given = {name: value for name, value in inputs.items() if name != "tagsAll"}
+    yield from check_object(given, declared.schema.inputs, declared.schema.required)
+    for name, value in given.items():
+        if name in ("tags", "region") or name.startswith("__") or name not in declared.schema.inputs:
             continue
         if name not in declared.properties:
             if value is not None:
@@ -35,8 +37,8 @@ def failures(declared: Declaration, inputs: Mapping[str, Any]) -> Iterator[Failu
             for item in value if isinstance(value, list) else [value]:
                 yield from check_value(item, {"enum": enum}, name)
     for rule in declared.rules:
-        involved = [name for name in inputs if name in rule.unless]
-        if not any(holds_unknown(inputs[name]) for name in involved) and not evaluate(rule.unless, dict(inputs)):
+        involved = [name for name in given if name in rule.unless]
+        if not any(holds_unknown(given[name]) for name in involved) and not evaluate(rule.unless, given):
             yield Failure(rule.property, rule.reason)
 
 

@@ -34,7 +34,12 @@ if mode == "crash":
     print("crashing at start", flush=True)
     sys.exit(3)
 metadata = os.environ["ECS_CONTAINER_METADATA_URI_V4"]
-task = json.load(urllib.request.urlopen(metadata + "/task", timeout=5))
+while True:
+    try:
+        task = json.load(urllib.request.urlopen(metadata + "/task", timeout=5))
+        break
+    except OSError:
+        time.sleep(0.1)
 address = task["Containers"][0]["Networks"][0]["IPv4Addresses"][0]
 sick = threading.Event()
 
@@ -42,6 +47,8 @@ class Handler(http.server.BaseHTTPRequestHandler):
     def do_GET(self):
         if self.path == "/sick":
             sick.set()
+        if self.path.startswith("/say/"):
+            print(self.path[5:], flush=True)
         if self.path == "/leak":
             threading.Thread(target=leak).start()
         status = 500 if mode == "sick" or sick.is_set() else 200

@@ -212,8 +212,12 @@ async def test_services_and_tasks_that_cannot_be_are_refused(world: World) -> No
 
 
 @pytest.mark.dock
-async def test_a_client_token_runs_a_task_once(world: World) -> None:
+async def test_a_client_token_makes_a_thing_once(world: World) -> None:
     definition = await world.register()
     first = await world.run(definition, clientToken="once")
     second = await world.run(definition, clientToken="once")
     assert first["taskArn"] == second["taskArn"]
+    await world.create_service(definition, 0, balanced=False, clientToken="service")
+    await world.create_service(definition, 0, balanced=False, clientToken="service")
+    with pytest.raises(ClientError, match="not idempotent"):
+        await world.create_service(definition, 0, balanced=False, clientToken="another")

@@ -259,7 +259,8 @@ async def test_tasks_go_on_when_the_daemon_is_killed_and_are_adopted(home: Home,
         victim = world.pid(dead)
     os.kill(victim, signal.SIGKILL)
     await asyncio.to_thread(os.waitpid, victim, 0)
-    assert (await ask(alive))["environment"]["MODE"] == "good"
+    # It serves on, and what it writes now isn't lost.
+    assert (await ask(alive, "/say/alone"))["environment"]["MODE"] == "good"
     async with running_cloud(home, SERVICES) as cloud:
         world = await found(cloud, account, region)
         await world.balancers.register(TARGET_GROUP, address(alive), 8080)
@@ -272,6 +273,7 @@ async def test_tasks_go_on_when_the_daemon_is_killed_and_are_adopted(home: Home,
         # Neither lost nor twice: three tasks, one line each.
         await until(lambda: three_lines(world))
         assert len(await world.lines("listening")) == 3
+        await until(lambda: world.lines("alone"))
 
 
 async def two_lines(world: World) -> bool:

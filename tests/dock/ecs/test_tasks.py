@@ -238,3 +238,16 @@ async def test_a_killed_standalone_task_stays_stopped(world: World) -> None:
     ended = await world.reached(task["taskArn"], "STOPPED")
     assert ended["containers"][0]["exitCode"] == 137
     assert await world.tasks() == []
+
+
+async def test_a_flood_of_lines_arrives_whole_and_in_order(world: World) -> None:
+    script = "for number in range(30000): print(number, 'x' * 200)"
+    definition = await world.register("flood", entryPoint=["python", "-c", script])
+    task = await world.reached((await world.run(definition))["taskArn"], "STOPPED")
+    at = {"logGroupName": LOG_GROUP, "logStreamName": f"web/web/{task['taskArn'].rpartition('/')[2]}"}
+    seen: list[int] = []
+    page = await call(world.logs.get_log_events, **at, startFromHead=True)
+    while page["events"]:
+        seen += [int(event["message"].split()[0]) for event in page["events"]]
+        page = await call(world.logs.get_log_events, **at, startFromHead=True, nextToken=page["nextForwardToken"])
+    assert seen == list(range(30000))

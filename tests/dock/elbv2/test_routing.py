@@ -196,6 +196,27 @@ async def test_websockets_go_through_and_end_when_they_are_idle(dock: Dock, sess
                 assert (await socket.receive()).data is None or socket.closed
 
 
+async def test_the_target_with_the_fewest_outstanding_requests_is_chosen_when_asked_for(
+    dock: Dock, session: ClientSession
+) -> None:
+    async with dock.application("one") as one, dock.application("two") as two:
+        balancer = await dock.load_balancer()
+        group = await dock.target_group(one, two)
+        await dock.listener(balancer, 8080, group)
+        await call(
+            dock.elb.modify_target_group_attributes,
+            TargetGroupArn=group,
+            Attributes=[{"Key": "load_balancing.algorithm.type", "Value": "least_outstanding_requests"}],
+        )
+        url = f"http://{balancer.address}:8080"
+        waiting = asyncio.create_task(get(session, f"{url}/slow?seconds=2"))
+        while not one.waiting + two.waiting:
+            await asyncio.sleep(0.02)
+        busy, idle = ("one", "two") if one.waiting else ("two", "one")
+        assert await names(session, f"{url}/", 20) == {idle: 20}
+        assert await waiting == (200, busy)
+
+
 async def test_stickiness_keeps_a_client_with_its_target(dock: Dock) -> None:
     async with dock.application("one") as one, dock.application("two") as two:
         balancer = await dock.load_balancer()

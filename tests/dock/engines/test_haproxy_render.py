@@ -179,6 +179,7 @@ def test_a_target_that_is_not_known_to_be_healthy_starts_as_down() -> None:
 def test_haproxy_accepts_what_is_rendered(tmp_path: Path) -> None:
     weights = tmp_path / "weights.map"
     weights.write_text("".join(f"{key} {value}\n" for key, value in weight_map(FULL).items()))
+    (tmp_path / "servers.state").write_text(state_file(FULL.groups, {"app": FULL.groups[0].targets}))
     key = tmp_path / "server.pem"
     subprocess.run(
         [shutil.which("openssl") or "openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256",

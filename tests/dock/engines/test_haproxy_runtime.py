@@ -67,7 +67,7 @@ def test_health_is_that_of_checked_servers_that_are_not_retired() -> None:
     )
     assert health_of(rows) == {
         ("app", Target("127.0.0.1", 80)): Health(up=True, check="L7OK", status=200),
-        ("app", Target("127.0.0.2", 80)): Health(up=False, check="L7STS", status=500, running=True),
+        ("app", Target("127.0.0.2", 80)): Health(up=False, check="L7STS", status=500),
     }
     assert sessions_of(rows, "app", Target("127.0.0.1", 80)) == 2
 

@@ -15,7 +15,7 @@ from botocore.exceptions import ClientError
 from dock.cloud import ACCOUNTS, REGIONS
 from tests.dock.rds.rig import PASSWORD, Dock, Instance, create
 
-pytestmark = pytest.mark.dock
+pytestmark = [pytest.mark.dock, pytest.mark.xdist_group("rds-instances")]
 
 
 def refusal(method: Any, **parameters: Any) -> tuple[str, str]:
@@ -310,4 +310,4 @@ def test_what_rds_does_but_the_dock_does_not_is_refused(instance: Instance) -> N
         UseLatestRestorableTime=True,
     )
     assert code == "UnsupportedOperation"
-    assert "SourceDBInstanceIdentifier" in message or "point in time" in message
+    assert "RestoreDBInstanceToPointInTime" in message

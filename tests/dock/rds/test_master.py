@@ -7,7 +7,7 @@ import pytest
 
 from tests.dock.rds.rig import PASSWORD, Instance
 
-pytestmark = pytest.mark.dock
+pytestmark = [pytest.mark.dock, pytest.mark.xdist_group("rds-master")]
 
 DENIED = (psycopg.errors.InsufficientPrivilege, psycopg.errors.UndefinedObject, psycopg.errors.ReservedName)
 

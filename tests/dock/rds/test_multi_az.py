@@ -14,7 +14,7 @@ import pytest
 from tests.dock.rds.rig import Dock, Instance, alive, create, until
 from tests.dock.rds.writer import Writer
 
-pytestmark = pytest.mark.dock
+pytestmark = [pytest.mark.dock, pytest.mark.xdist_group("rds-multi_az")]
 
 
 @pytest.fixture(scope="module")
