@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import json
+import sys
 from typing import Any
+
+from rich.console import Console
+from rich.table import Table
 
 from dock.home import Home
 from drydock import daemon
@@ -16,14 +20,12 @@ def report(home: Home, *, as_json: bool) -> bool:
         print(json.dumps(document, indent=2))
     else:
         _table(document)
-    return document["state"] == "running"
+    return bool(document["state"] == "running")
 
 
 def _table(document: dict[str, Any]) -> None:
-    from rich.console import Console
-    from rich.table import Table
-
-    console = Console()
+    # Not a terminal: nobody folds lines there.
+    console = Console(width=None if sys.stdout.isatty() else 200)
     console.print(
         f"dock: [bold]{document['state']}[/]   {document.get('endpoint_url') or ''}   home {document['home']}"
     )
@@ -33,14 +35,29 @@ def _table(document: dict[str, Any]) -> None:
         console.print("next: drydock up")
         return
     table = Table(box=None, header_style="bold", pad_edge=False)
-    for column in ("service", "kind", "name", "state", "detail"):
-        table.add_column(column, overflow="fold")
+    for column in ("service", "kind", "name", "state", "where", "detail"):
+        table.add_column(column, overflow="fold", no_wrap=column != "detail")
     for resource in document["resources"]:
-        detail = ", ".join(
-            f"{key}={value}"
-            for key, value in resource.items()
-            if key not in ("service", "kind", "name", "state") and value not in (None, "", [])
-        )
-        table.add_row(*(str(resource.get(key, "")) for key in ("service", "kind", "name", "state")), detail)
+        _add(table, resource, resource["service"])
     console.print(table)
-    console.print(f"{len(document['processes'])} processes; logs: drydock logs")
+    console.print(f"{len(document['processes'])} processes (`drydock status --json` has their ids); logs: drydock logs")
+
+
+def _add(table: Table, entry: dict[str, Any], service: str) -> None:
+    """A row, then one for each part that the entry consists of."""
+    parts = [part for value in entry.values() if isinstance(value, list) for part in value if isinstance(part, dict)]
+    where = next((entry[key] for key in _WHERE if entry.get(key)), "")
+    detail = "  ".join(
+        f"{key} {', '.join(map(str, value)) if isinstance(value, list) else value}"
+        for key, value in entry.items()
+        if key not in _SHOWN and value not in (None, "", [], False) and not (isinstance(value, list) and parts)
+    )
+    name = entry.get("name", f"  {entry.get('node', '')}")
+    state = str(entry.get("state", entry.get("role", "")))
+    table.add_row(service, entry.get("kind", ""), name, state, str(where), detail)
+    for part in parts:
+        _add(table, part, "")
+
+
+_WHERE = ("endpoint", "address")
+_SHOWN = {"service", "kind", "name", "state", "account", "node", *_WHERE}

@@ -78,7 +78,7 @@ def _deploy(target: Target, layout: Path, release: str) -> None:
         platform=target.manifest.platform,
         environment=target.manifest.environment,
         region=target.manifest.region,
-        recovery_region=target.manifest.recovery_region,
+        recovery_region=target.manifest.recovery_region or target.manifest.region,
         service="web",
         image_digest=pushed.digest,
     )

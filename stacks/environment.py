@@ -226,7 +226,7 @@ class Environment:
                 target_port=self.platform.service.port,
                 deregistration_delay_seconds=service.deregistration_delay_seconds,
                 idle_timeout_seconds=service.idle_timeout_seconds,
-                health_path=self.platform.service.health_path,
+                health_path=self.platform.service.liveness_path,
                 health_interval_seconds=health.interval_seconds,
                 health_timeout_seconds=health.timeout_seconds,
                 healthy_threshold=health.healthy_threshold,

@@ -162,7 +162,7 @@ def _from_form(form: dict[str, str], shape: Shape, key: str) -> Any:
                 (f"{key}.{name}" for name in (member_name, "member") if f"{key}.{name}" in _prefixes(form, key)),
                 f"{key}.{member_name}",
             )
-        items = []
+        items: list[Any] = []
         while (item := _from_form(form, shape.member, f"{key}.{len(items) + 1}")) is not None:
             items.append(item)
         return items or None

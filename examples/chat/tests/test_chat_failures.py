@@ -154,7 +154,7 @@ def test_told_to_end_it_finishes_what_is_in_flight(environment, start_task):
     kept.request("GET", "/api/health")
     kept.getresponse().read()
     with concurrent.futures.ThreadPoolExecutor(4) as crowd:
-        in_flight = [crowd.submit(task.get, "/api/ping") for _ in range(4)]
+        in_flight = [crowd.submit(task.get, "/api/version") for _ in range(4)]
         time.sleep(0.5)
         told = time.monotonic()
         task.process.send_signal(signal.SIGTERM)
@@ -168,13 +168,13 @@ def test_told_to_end_it_finishes_what_is_in_flight(environment, start_task):
     assert task.process.wait(10) == 0
     assert time.monotonic() - told < 6.0
     with pytest.raises(httpx.ConnectError):
-        task.get("/api/ping")
+        task.get("/api/version")
 
 
 def test_what_never_ends_is_cut_off_in_time(environment, start_task):
     task = start_task(environment, SHUTDOWN_SECONDS="4", CHAT_FAULT="slow:60")
     with concurrent.futures.ThreadPoolExecutor(1) as crowd:
-        cut_off = crowd.submit(task.get, "/api/ping")
+        cut_off = crowd.submit(task.get, "/api/version")
         time.sleep(0.5)
         told = time.monotonic()
         task.process.send_signal(signal.SIGTERM)

@@ -259,7 +259,7 @@ def test_a_good_release_refuses_to_be_given_a_fault(start_release):
 @pytest.mark.dock
 def test_the_release_with_errors_fails_one_request_in_ten_and_passes_its_health_checks(serve_release):
     _, client = serve_release("1.2.0-errors")
-    statuses = [client.get("/api/ping").status_code for _ in range(1000)]
+    statuses = [client.get("/").status_code for _ in range(1000)]
     assert set(statuses) == {200, 500}
     assert 60 < statuses.count(500) < 150
     assert {client.get("/api/health").status_code for _ in range(100)} == {200}
@@ -270,7 +270,7 @@ def test_the_release_with_errors_fails_one_request_in_ten_and_passes_its_health_
 def test_the_slow_release_takes_seconds_more_and_passes_its_health_checks(serve_release):
     _, client = serve_release("1.2.1-slow")
     started = time.monotonic()
-    assert client.get("/api/ping").status_code == 200
+    assert client.get("/api/version").status_code == 200
     assert 3.0 <= time.monotonic() - started < 4.0
     started = time.monotonic()
     assert client.get("/api/health").status_code == 200
@@ -295,7 +295,7 @@ def test_the_leaking_release_grows_second_by_second(serve_release):
     before = resident()
     time.sleep(3)
     assert resident() - before > 2 * 32 * 2**20
-    assert client.get("/api/ping").status_code == 200
+    assert client.get("/api/version").status_code == 200
 
 
 @pytest.mark.dock

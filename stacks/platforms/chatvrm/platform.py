@@ -8,6 +8,7 @@ PLATFORM = Platform(
         name="web",
         container="web",
         port=8080,
+        liveness_path="/api/ping",
         health_path="/api/health",
         database_health_path="/api/health/db",
         migration_command=("python", "-m", "chat.migrate"),
