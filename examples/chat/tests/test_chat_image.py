@@ -223,7 +223,8 @@ def serve_release(start_release, wait_for_port, free_port_number):
 
     def serve(release: str) -> tuple[subprocess.Popen[bytes], httpx.Client]:
         port = free_port_number()
-        process = start_release(release, PORT=str(port))
+        # Nobody reads its output here: a line for each request would fill the pipe and stop it.
+        process = start_release(release, PORT=str(port), LOG_LEVEL="WARNING")
         wait_for_port(port, process)
         return process, httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=15)
 
