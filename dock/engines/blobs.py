@@ -85,15 +85,6 @@ class Blobs:
             raise BlobError(f"the uploaded bytes are {found}, not {digest}")
         return self._keep(source, digest)
 
-    def put(self, content: bytes) -> str:
-        """Store a small blob durably; returns its digest."""
-        digest = f"sha256:{hashlib.sha256(content).hexdigest()}"
-        if self.size(digest) is None:
-            upload = self.begin()
-            self.append(upload, 0, content)
-            self._keep(self._uploads / upload, digest)
-        return digest
-
     def read(self, digest: str) -> bytes:
         """A small blob's bytes, verified. Raises BlobError when they are damaged, FileNotFoundError when missing."""
         content = self.path(digest).read_bytes()

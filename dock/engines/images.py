@@ -68,11 +68,6 @@ class Image:
     def stop_signal(self) -> str:
         return str(self.config.get("StopSignal") or "SIGTERM")
 
-    @property
-    def health_check(self) -> dict[str, Any] | None:
-        """The image's own HEALTHCHECK; ECS ignores it, as does the dock."""
-        return self.config.get("Healthcheck")
-
 
 def unpacked(folder: Path, digest: str) -> Image | None:
     """The image of this manifest digest if it was unpacked below `folder` before."""

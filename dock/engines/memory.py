@@ -61,11 +61,6 @@ class MemoryWatch:
             limit.exceeded(max(exact, key=lambda root: exact[root]))
 
 
-def usage(root: int) -> int:
-    """Bytes that a process and those below it use, without counting shared memory twice. Blocks."""
-    return sum(map(_proportional, _members(root, _process_table())))
-
-
 @dataclass(frozen=True, slots=True)
 class _Row:
     parent: int

@@ -12,7 +12,7 @@ class ProviderError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """An input that can't be right. `path` is where, for example `ingress[0].fromPort`; empty for the resource as a whole."""
+    """An input that can't be right; `path` is where, for example `ingress[0].fromPort`."""
 
     path: str
     reason: str

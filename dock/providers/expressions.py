@@ -5,77 +5,85 @@ from __future__ import annotations
 import base64
 import json
 import re
-from collections.abc import Mapping
-from functools import lru_cache
-from typing import Any
+from collections.abc import Callable, Mapping
+from functools import cache
+from typing import Any, TypeVar
 
 import jmespath
 from jmespath import functions
 
+_Method = TypeVar("_Method", bound=Callable[..., Any])
+
+
+def _takes(*types: dict[str, Any]) -> Callable[[_Method], _Method]:
+    """The types of a function's arguments, as JMESPath checks them."""
+    declared: Callable[[_Method], _Method] = functions.signature(*types)
+    return declared
+
 
 class _Functions(functions.Functions):  # type: ignore[misc]
-    @functions.signature({"types": ["object", "null"]}, {"types": ["string"]}, {"types": ["string"]})
+    @_takes({"types": ["object", "null"]}, {"types": ["string"]}, {"types": ["string"]})
     def _func_pairs(self, mapping: Mapping[str, Any] | None, name: str, value: str) -> list[dict[str, Any]] | None:
         """`pairs(tags, 'Key', 'Value')`: a map as the list of pairs that many APIs have instead."""
         return None if mapping is None else [{name: key, value: item} for key, item in sorted(mapping.items())]
 
-    @functions.signature({"types": ["array", "null"]}, {"types": ["string"]}, {"types": ["string"]})
+    @_takes({"types": ["array", "null"]}, {"types": ["string"]}, {"types": ["string"]})
     def _func_map_of(self, pairs: list[dict[str, Any]] | None, name: str, value: str) -> dict[str, Any] | None:
         return None if pairs is None else {pair[name]: pair.get(value) for pair in pairs}
 
-    @functions.signature({"types": ["string", "null"]})
+    @_takes({"types": ["string", "null"]})
     def _func_parse_json(self, text: str | None) -> Any:
         return None if text is None else json.loads(text)
 
-    @functions.signature({"types": []})
+    @_takes({"types": []})
     def _func_format_json(self, value: Any) -> str | None:
         return None if value is None else json.dumps(value, sort_keys=True, separators=(",", ":"))
 
-    @functions.signature({"types": []}, {"types": ["string"]})
+    @_takes({"types": []}, {"types": ["string"]})
     def _func_recase(self, value: Any, case: str) -> Any:
         """`recase(x, 'Pascal')` or `'camel'`: the first letter of every name below, as the other side writes it."""
         return recase(value, str.upper if case == "Pascal" else str.lower)
 
-    @functions.signature({"types": ["string", "null"]}, {"types": ["string"]})
+    @_takes({"types": ["string", "null"]}, {"types": ["string"]})
     def _func_split(self, text: str | None, separator: str) -> list[str] | None:
         return None if text is None else text.split(separator)
 
-    @functions.signature({"types": ["string", "null"]}, {"types": ["string"]}, {"types": ["string"]})
+    @_takes({"types": ["string", "null"]}, {"types": ["string"]}, {"types": ["string"]})
     def _func_replace(self, text: str | None, old: str, new: str) -> str | None:
         return None if text is None else text.replace(old, new)
 
-    @functions.signature({"types": ["string", "null"]}, {"types": ["string"]})
+    @_takes({"types": ["string", "null"]}, {"types": ["string"]})
     def _func_before(self, text: str | None, separator: str) -> str | None:
         return None if text is None else text.partition(separator)[0]
 
-    @functions.signature({"types": ["string", "null"]}, {"types": ["string"]})
+    @_takes({"types": ["string", "null"]}, {"types": ["string"]})
     def _func_after(self, text: str | None, separator: str) -> str | None:
         """What follows the last separator."""
         return None if text is None else text.rpartition(separator)[2]
 
-    @functions.signature({"types": ["string", "null"]})
+    @_takes({"types": ["string", "null"]})
     def _func_lower(self, text: str | None) -> str | None:
         return None if text is None else text.lower()
 
-    @functions.signature({"types": ["string", "null"]})
+    @_takes({"types": ["string", "null"]})
     def _func_decode_base64(self, text: str | None) -> str | None:
         return None if text is None else base64.b64decode(text).decode()
 
-    @functions.signature({"types": ["array", "null"]}, {"types": ["array", "null"]})
+    @_takes({"types": ["array", "null"]}, {"types": ["array", "null"]})
     def _func_without(self, these: list[Any] | None, those: list[Any] | None) -> list[Any]:
         return [item for item in these or [] if item not in (those or [])]
 
-    @functions.signature({"types": []}, {"types": []})
+    @_takes({"types": []}, {"types": []})
     def _func_when(self, condition: Any, value: Any) -> Any:
         """`when(condition, value)`: the value, or nothing."""
         return value if condition else None
 
-    @functions.signature({"types": ["array", "null"]}, {"types": ["string"]}, {"types": []})
+    @_takes({"types": ["array", "null"]}, {"types": ["string"]}, {"types": []})
     def _func_pick(self, items: list[dict[str, Any]] | None, name: str, value: Any) -> dict[str, Any] | None:
         """The item whose `name` is `value`: a filter can't compare with something outside of the list."""
         return next((item for item in items or [] if item.get(name) == value), None)
 
-    @functions.signature({"types": ["object"]})
+    @_takes({"types": ["object"]})
     def _func_settings(self, given: Mapping[str, Any]) -> list[dict[str, str]] | None:
         """A map as `[{Key, Value}]` with texts for values, without what isn't given."""
         set_ = {name: value for name, value in given.items() if value is not None}
@@ -83,40 +91,40 @@ class _Functions(functions.Functions):  # type: ignore[misc]
         return [{"Key": name, "Value": text} for name, text in texts.items()] or None
 
     # JMESPath's own refuse null, which is what an API's answer has for everything that isn't set.
-    @functions.signature({"types": ["string", "null"]}, {"types": ["string"]})
+    @_takes({"types": ["string", "null"]}, {"types": ["string"]})
     def _func_starts_with(self, text: str | None, prefix: str) -> bool:
         return text is not None and text.startswith(prefix)
 
-    @functions.signature({"types": ["array", "string", "object", "null"]})
+    @_takes({"types": ["array", "string", "object", "null"]})
     def _func_length(self, value: Any) -> int:
         return len(value or ())
 
-    @functions.signature({"types": ["array", "string", "null"]}, {"types": []})
+    @_takes({"types": ["array", "string", "null"]}, {"types": []})
     def _func_contains(self, whole: Any, part: Any) -> bool:
         return part in (whole or ())
 
-    @functions.signature({"types": ["string", "null"]}, {"types": ["string"]})
+    @_takes({"types": ["string", "null"]}, {"types": ["string"]})
     def _func_matches(self, text: str | None, pattern: str) -> bool:
         return text is not None and re.fullmatch(pattern, text) is not None
 
-    @functions.signature({"types": ["string", "number", "null"]})
+    @_takes({"types": ["string", "number", "null"]})
     def _func_text(self, value: str | float | None) -> str | None:
         """A number as a text: JMESPath's `to_string` makes "null" of nothing."""
         return None if value is None else str(value)
 
-    @functions.signature({"types": ["string", "boolean", "null"]})
+    @_takes({"types": ["string", "boolean", "null"]})
     def _func_boolean(self, value: str | bool | None) -> bool | None:
         return None if value is None else value in (True, "true", "True")
 
-    @functions.signature({"types": ["string", "number", "null"]})
+    @_takes({"types": ["string", "number", "null"]})
     def _func_integer(self, value: str | float | None) -> int | None:
-        return None if value in (None, "") else int(value)  # type: ignore[arg-type]
+        return None if value in (None, "") else int(value)
 
 
 _OPTIONS = jmespath.Options(custom_functions=_Functions())
 
 
-@lru_cache(maxsize=None)
+@cache
 def _compiled(expression: str) -> Any:
     return jmespath.compile(expression)
 

@@ -25,17 +25,18 @@ def install(pulumi_home: Path) -> None:
         _executable(
             plugins / f"resource-{name}-v{release}" / f"pulumi-resource-{name}",
             # -I: nothing in the environment of the shell can change what is imported.
-            f"exec {shlex.quote(sys.executable)} -I -c {shlex.quote(_start(f'dock.providers.{name}'))} \"$@\"",
+            f'exec {shlex.quote(sys.executable)} -I -c {shlex.quote(_start(f"dock.providers.{name}"))} "$@"',
         )
-    host = CHECKOUT / "tools" / "language_host"
     _executable(
         plugins / f"language-python-v{version('pulumi')}" / "pulumi-language-python",
-        f"exec {shlex.quote(sys.executable)} -I {shlex.quote(str(host))} \"$@\"",
+        f'exec {shlex.quote(sys.executable)} -I -c {shlex.quote(_start("tools.language_host"))} "$@"',
     )
 
 
 def _start(module: str) -> str:
-    return f"import sys, runpy; sys.path.insert(0, {str(CHECKOUT)!r}); runpy.run_module({module!r}, run_name='__main__')"
+    return (
+        f"import sys, runpy; sys.path.insert(0, {str(CHECKOUT)!r}); runpy.run_module({module!r}, run_name='__main__')"
+    )
 
 
 def _executable(path: Path, command: str) -> None:

@@ -1,7 +1,8 @@
-"""`pulumirpc.ResourceProvider` over a provider written in plain Python: markers, failures and errors are translated here."""
+"""`pulumirpc.ResourceProvider` over a provider written in plain Python: markers and errors are translated here."""
 
 from __future__ import annotations
 
+import contextlib
 import sys
 import threading
 import traceback
@@ -10,9 +11,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-import grpc
-from google.protobuf.any_pb2 import Any as AnyMessage
-from google.protobuf.empty_pb2 import Empty
+import grpc  # type: ignore[import-untyped]
+from google.protobuf.any_pb2 import Any as AnyMessage  # type: ignore[import-untyped]
+from google.protobuf.empty_pb2 import Empty  # type: ignore[import-untyped]
 
 from dock.providers.errors import Failure, PartlyCreated, ProviderError
 from dock.providers.properties import UNKNOWN, Properties, texts
@@ -60,7 +61,12 @@ class Provider(Protocol):
         self, token: str, state: dict[str, Any], before: dict[str, Any], inputs: dict[str, Any], ignored: list[str]
     ) -> tuple[list[Change], bool]: ...
     def preview(
-        self, token: str, inputs: dict[str, Any], state: dict[str, Any] | None, before: dict[str, Any], ignored: list[str]
+        self,
+        token: str,
+        inputs: dict[str, Any],
+        state: dict[str, Any] | None,
+        before: dict[str, Any],
+        ignored: list[str],
     ) -> dict[str, Any]: ...
     def create(self, resource: Resource, inputs: dict[str, Any]) -> tuple[str, dict[str, Any]]: ...
     def read(
@@ -126,7 +132,9 @@ class Servicer(provider_grpc.ResourceProviderServicer):  # type: ignore[misc]
     def Check(self, request: Any, context: grpc.ServicerContext) -> Any:
         news, olds = Properties.of(request.news), Properties.of(request.olds)
         with _answered(context, request.news):
-            inputs, failures = self.provider.check(self._resource(request), news.values, olds.values, request.randomSeed)
+            inputs, failures = self.provider.check(
+                self._resource(request), news.values, olds.values, request.randomSeed
+            )
             checked = Properties(inputs, news.secret)
             return provider.CheckResponse(inputs=checked.struct(), failures=_failures(failures))
 
@@ -180,9 +188,7 @@ class Servicer(provider_grpc.ResourceProviderServicer):  # type: ignore[misc]
             if request.preview:
                 values = self.provider.preview(resource.token, inputs.values, state.values, before.values, ignored)
             else:
-                values = self.provider.update(
-                    resource, request.id, inputs.values, before.values, state.values, ignored
-                )
+                values = self.provider.update(resource, request.id, inputs.values, before.values, state.values, ignored)
             return provider.UpdateResponse(properties=Properties(values, secret).struct())
 
     def Delete(self, request: Any, context: grpc.ServicerContext) -> Any:
@@ -242,10 +248,8 @@ class Servicer(provider_grpc.ResourceProviderServicer):  # type: ignore[misc]
         with self._lock:
             if self._engine is None:
                 self._engine = engine_grpc.EngineStub(grpc.insecure_channel(self._engine_address))
-        try:
+        with contextlib.suppress(grpc.RpcError):
             self._engine.Log(engine.LogRequest(severity=engine.INFO, message=line, urn=urn, ephemeral=True), timeout=5)
-        except grpc.RpcError:
-            pass
 
 
 @contextmanager

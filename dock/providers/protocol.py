@@ -1,4 +1,4 @@
-"""Pulumi's wire protocol without the rest of its SDK: importing `pulumi` would triple the time that a plugin takes to start."""
+"""Pulumi's wire protocol without the rest of its SDK, whose import would triple a plugin's time to start."""
 
 from __future__ import annotations
 

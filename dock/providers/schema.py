@@ -10,7 +10,7 @@ import difflib
 import json
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -30,7 +30,7 @@ class ResourceSchema:
     secret: frozenset[str]
 
 
-@lru_cache(maxsize=None)
+@cache
 def load(path: Path) -> dict[str, ResourceSchema]:
     """The committed schema file, by token."""
     return {

@@ -235,6 +235,24 @@ async def test_images_survive_a_restart_of_the_dock(home: Home, account: str, re
         assert (await call(other.describe_repositories))["repositories"] == []
 
 
+@pytest.mark.dock
+async def test_an_upload_goes_on_after_a_restart_of_the_dock(home: Home, account: str, region: str) -> None:
+    first = Cloud(home, [Ecr])
+    await first.start()
+    client = first.client("ecr", account, region)
+    await call(client.create_repository, repositoryName=NAME)
+    at = {
+        "repositoryName": NAME,
+        "uploadId": (await call(client.initiate_layer_upload, repositoryName=NAME))["uploadId"],
+    }
+    await call(client.upload_layer_part, **at, partFirstByte=0, partLastByte=2, layerPartBlob=b"abc")
+    await first.leave()
+    async with running_cloud(home, [Ecr]):
+        await call(client.upload_layer_part, **at, partFirstByte=3, partLastByte=5, layerPartBlob=b"def")
+        digest = oci.digest(b"abcdef")
+        assert (await call(client.complete_layer_upload, **at, layerDigests=[digest]))["layerDigest"] == digest
+
+
 def policy(*rules: dict[str, Any]) -> Policy:
     return Policy.model_validate(
         {

@@ -11,9 +11,8 @@ from pathlib import Path
 from textwrap import dedent
 from typing import Any
 
-from drydock.shell import engine_folder
-
 from dock.providers.install import install
+from drydock.shell import engine_folder
 
 RUN_SECONDS = 120
 

@@ -63,7 +63,11 @@ def test_a_type_without_a_declaration_is_refused_by_name(client: Any) -> None:
     ("token", "inputs", "name"),
     [
         (INSTANCE, {"instanceClass": "db.t4g.micro", "engine": "mysql"}, "engine"),
-        (INSTANCE, {"instanceClass": "db.t4g.micro", "engine": "postgres", "backupRetentionPeriod": 36}, "backupRetentionPeriod"),
+        (
+            INSTANCE,
+            {"instanceClass": "db.t4g.micro", "engine": "postgres", "backupRetentionPeriod": 36},
+            "backupRetentionPeriod",
+        ),
         ("aws:kms/key:Key", {"deletionWindowInDays": 3}, "deletionWindowInDays"),
         ("aws:kms/alias:Alias", {"name": "web", "targetKeyId": "k"}, "name"),
         ("aws:secretsmanager/secret:Secret", {"recoveryWindowInDays": 5}, "recoveryWindowInDays"),
@@ -78,13 +82,20 @@ def test_a_type_without_a_declaration_is_refused_by_name(client: Any) -> None:
         ),
     ],
 )
-def test_values_that_can_not_be_together_are_refused(client: Any, token: str, inputs: dict[str, Any], name: str) -> None:
+def test_values_that_can_not_be_together_are_refused(
+    client: Any, token: str, inputs: dict[str, Any], name: str
+) -> None:
     _, failures = check(client, token, inputs)
     assert list(failures) == [name]
 
 
 def test_what_is_not_known_yet_fits_everywhere(client: Any) -> None:
-    inputs = {"description": "d", "numCacheClusters": UNKNOWN, "automaticFailoverEnabled": True, "securityGroupIds": UNKNOWN}
+    inputs = {
+        "description": "d",
+        "numCacheClusters": UNKNOWN,
+        "automaticFailoverEnabled": True,
+        "securityGroupIds": UNKNOWN,
+    }
     _, failures = check(client, "aws:elasticache/replicationGroup:ReplicationGroup", inputs)
     assert failures == {}
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from functools import lru_cache
+from functools import cache
 from typing import Any
 
 import jmespath
@@ -89,7 +89,8 @@ PROGRAM: dict[str, dict[str, str]] = {
     },
     "aws:lb/loadBalancer:LoadBalancer": {
         "replace": "name loadBalancerType internal",
-        "place": "securityGroups subnets dropInvalidHeaderFields desyncMitigationMode idleTimeout enableDeletionProtection",
+        "place": "securityGroups subnets dropInvalidHeaderFields desyncMitigationMode idleTimeout "
+        "enableDeletionProtection",
         "computed": "internal securityGroups subnets dropInvalidHeaderFields desyncMitigationMode idleTimeout "
         "enableDeletionProtection",
     },
@@ -107,14 +108,16 @@ PROGRAM: dict[str, dict[str, str]] = {
     "aws:rds/parameterGroup:ParameterGroup": {"replace": "name family description", "place": "parameters"},
     "aws:rds/instance:Instance": {
         "replace": "engine dbName username storageEncrypted kmsKeyId engineLifecycleSupport",
-        "place": "identifier engineVersion instanceClass password port allocatedStorage maxAllocatedStorage storageType "
-        "multiAz dbSubnetGroupName vpcSecurityGroupIds parameterGroupName publiclyAccessible caCertIdentifier "
+        "place": "identifier engineVersion instanceClass password port allocatedStorage maxAllocatedStorage "
+        "storageType multiAz dbSubnetGroupName vpcSecurityGroupIds parameterGroupName publiclyAccessible "
+        "caCertIdentifier "
         "backupRetentionPeriod backupWindow maintenanceWindow deleteAutomatedBackups copyTagsToSnapshot "
         "deletionProtection skipFinalSnapshot finalSnapshotIdentifier autoMinorVersionUpgrade allowMajorVersionUpgrade "
         "applyImmediately iamDatabaseAuthenticationEnabled performanceInsightsEnabled performanceInsightsKmsKeyId "
         "performanceInsightsRetentionPeriod databaseInsightsMode enabledCloudwatchLogsExports",
-        "computed": "engineVersion dbName username port allocatedStorage storageType kmsKeyId multiAz dbSubnetGroupName "
-        "vpcSecurityGroupIds parameterGroupName caCertIdentifier backupRetentionPeriod backupWindow maintenanceWindow "
+        "computed": "engineVersion dbName username port allocatedStorage storageType kmsKeyId multiAz "
+        "dbSubnetGroupName vpcSecurityGroupIds parameterGroupName caCertIdentifier backupRetentionPeriod "
+        "backupWindow maintenanceWindow "
         "applyImmediately performanceInsightsKmsKeyId performanceInsightsRetentionPeriod databaseInsightsMode "
         "engineLifecycleSupport",
         "secret": "password passwordWo",
@@ -140,11 +143,16 @@ PROGRAM: dict[str, dict[str, str]] = {
     },
 }
 ROWS = [
-    (token, kind, name) for token, row in PROGRAM.items() for kind in ("replace", "place") for name in row.get(kind, "").split()
+    (token, kind, name)
+    for token, row in PROGRAM.items()
+    for kind in ("replace", "place")
+    for name in row.get(kind, "").split()
 ]
 
 
-@pytest.mark.parametrize(("token", "kind", "name"), ROWS, ids=[f"{token.split(':')[-1]}-{name}" for token, _, name in ROWS])
+@pytest.mark.parametrize(
+    ("token", "kind", "name"), ROWS, ids=[f"{token.split(':')[-1]}-{name}" for token, _, name in ROWS]
+)
 def test_a_property_of_the_program_is_replaced_computed_and_secret_as_upstream_has_it(
     token: str, kind: str, name: str
 ) -> None:
@@ -220,7 +228,12 @@ def test_a_change_in_place_reaches_the_cloud(token: str) -> None:
     declared = known(token)
     taken = {name for step in declared.update for name in step.when}
     for name, facts in declared.properties.items():
-        if facts.replace or name not in declared.schema.inputs or name in INSTRUCTIONS or facts.read == f"self.inputs.{name}":
+        if (
+            facts.replace
+            or name not in declared.schema.inputs
+            or name in INSTRUCTIONS
+            or facts.read == f"self.inputs.{name}"
+        ):
             continue
         steps = [step for step in declared.update if (name in step.when if name in taken else not step.when)]
         assert any(
@@ -236,11 +249,27 @@ def sent_texts(declared: Declaration, step: Step) -> list[str]:
 
 
 # What tells the provider how to do something, rather than how the resource is to be; and what only the cloud computes.
-INSTRUCTIONS = set(
-    "skipDestroy forceDelete forceDetachPolicies revokeRulesOnDelete deletionWindowInDays recoveryWindowInDays overwrite "
-    "forceOverwriteReplicaSecret skipFinalSnapshot finalSnapshotIdentifier deleteAutomatedBackups applyImmediately "
-    "trackLatest waitForSteadyState sigintRollback triggers preferredCacheClusterAzs authTokenUpdateStrategy arn ".split()
-)
+INSTRUCTIONS = {
+    "skipDestroy",
+    "forceDelete",
+    "forceDetachPolicies",
+    "revokeRulesOnDelete",
+    "deletionWindowInDays",
+    "recoveryWindowInDays",
+    "overwrite",
+    "forceOverwriteReplicaSecret",
+    "skipFinalSnapshot",
+    "finalSnapshotIdentifier",
+    "deleteAutomatedBackups",
+    "applyImmediately",
+    "trackLatest",
+    "waitForSteadyState",
+    "sigintRollback",
+    "triggers",
+    "preferredCacheClusterAzs",
+    "authTokenUpdateStrategy",
+    "arn",
+}
 
 
 # These have another name in the update, which the step spells out.
@@ -287,7 +316,7 @@ def known(token: str) -> Declaration:
     return declared
 
 
-@lru_cache(maxsize=None)
+@cache
 def service_model(service: str) -> Any:
     return session.get_session().get_service_model(service)
 

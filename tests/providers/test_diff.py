@@ -24,7 +24,13 @@ def paths(found: list[Difference]) -> dict[str, str]:
 
 
 def test_nothing_differs_from_itself() -> None:
-    inputs = {"description": "d", "enableKeyRotation": True, "tags": {"a": "b"}, "tagsAll": {"a": "b"}, "region": "us-east-1"}
+    inputs = {
+        "description": "d",
+        "enableKeyRotation": True,
+        "tags": {"a": "b"},
+        "tagsAll": {"a": "b"},
+        "region": "us-east-1",
+    }
     assert diff(KEY, {**inputs, "arn": "arn:…", "keyId": "k"}, inputs) == []
 
 
@@ -34,7 +40,9 @@ def test_a_changed_property_is_an_update_in_place() -> None:
 
 
 def test_a_changed_property_that_can_not_change_is_a_replacement() -> None:
-    found = diff("aws:ec2/vpc:Vpc", {"cidrBlock": "10.0.0.0/16"}, {"cidrBlock": "10.1.0.0/16"}, {"cidrBlock": "10.0.0.0/16"})
+    found = diff(
+        "aws:ec2/vpc:Vpc", {"cidrBlock": "10.0.0.0/16"}, {"cidrBlock": "10.1.0.0/16"}, {"cidrBlock": "10.0.0.0/16"}
+    )
     assert found == [Difference("cidrBlock", "update", True, True)]
 
 
@@ -44,7 +52,9 @@ def test_another_region_is_a_replacement() -> None:
 
 
 def test_what_was_changed_behind_our_back_is_drift() -> None:
-    assert diff(KEY, {"description": "theirs"}, {"description": "ours"}) == [Difference("description", "update", False, False)]
+    assert diff(KEY, {"description": "theirs"}, {"description": "ours"}) == [
+        Difference("description", "update", False, False)
+    ]
 
 
 def test_what_the_cloud_chose_is_no_difference() -> None:
@@ -71,7 +81,9 @@ def test_sets_have_no_order() -> None:
 
 
 def test_what_the_cloud_adds_inside_an_object_is_no_difference() -> None:
-    state = {"defaultActions": [{"type": "forward", "targetGroupArn": "arn:t", "order": 1, "forward": {"targetGroups": []}}]}
+    state = {
+        "defaultActions": [{"type": "forward", "targetGroupArn": "arn:t", "order": 1, "forward": {"targetGroups": []}}]
+    }
     assert diff(LISTENER, state, {"defaultActions": [{"type": "forward", "targetGroupArn": "arn:t"}]}) == []
 
 

@@ -35,7 +35,12 @@ def test_a_password_has_every_kind_of_character_unless_told_otherwise(client: An
 
 
 def test_what_is_excluded_from_a_password_is_not_in_it(client: Any) -> None:
-    arguments = {"passwordLength": 500, "excludePunctuation": True, "excludeUppercase": True, "excludeCharacters": "abc1"}
+    arguments = {
+        "passwordLength": 500,
+        "excludePunctuation": True,
+        "excludeUppercase": True,
+        "excludeCharacters": "abc1",
+    }
     password = invoke(client, PASSWORD, **arguments).values["randomPassword"]
     assert len(password) == 500
     assert set(password) <= set(string.ascii_lowercase + string.digits) - set("abc1")
@@ -48,7 +53,9 @@ def test_a_password_that_can_not_be_is_refused(client: Any, arguments: dict[str,
 
 
 def test_zones_region_partition_and_identity_need_no_cloud(client: Any) -> None:
-    client.Configure(provider.ConfigureRequest(args=struct({"region": "us-west-2", "allowedAccountIds": '["123456789012"]'})))
+    client.Configure(
+        provider.ConfigureRequest(args=struct({"region": "us-west-2", "allowedAccountIds": '["123456789012"]'}))
+    )
     zones = invoke(client, "aws:index/getAvailabilityZones:getAvailabilityZones", state="available").values
     assert zones["names"] == ["us-west-2a", "us-west-2b", "us-west-2c"]
     assert invoke(client, "aws:index/getRegion:getRegion").values["name"] == "us-west-2"

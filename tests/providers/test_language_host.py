@@ -63,7 +63,9 @@ def test_it_ends_quietly_when_the_engine_interrupts_it(process: subprocess.Popen
 def test_it_names_the_plugins_that_the_environments_packages_need(host: Any, tmp_path: Path) -> None:
     request = language.GetRequiredPackagesRequest(info=info(tmp_path, virtualenv=sys.prefix))
     packages = host.GetRequiredPackages(request, timeout=30).packages
-    assert [(each.name, each.kind, each.version) for each in packages] == [("aws", "resource", f"v{version('pulumi-aws')}")]
+    assert [(each.name, each.kind, each.version) for each in packages] == [
+        ("aws", "resource", f"v{version('pulumi-aws')}")
+    ]
     request = language.GetRequiredPluginsRequest(info=info(tmp_path, virtualenv=sys.prefix))
     assert [each.name for each in host.GetRequiredPlugins(request, timeout=30).plugins] == ["aws"]
 
@@ -72,7 +74,9 @@ def test_it_finds_packages_in_another_environment(host: Any, tmp_path: Path) -> 
     subprocess.run([sys.executable, "-m", "venv", "--without-pip", str(tmp_path / "venv")], check=True, timeout=60)
     (site,) = (tmp_path / "venv" / "lib").glob("python*/site-packages")
     (site / "pulumi_thing").mkdir()
-    (site / "pulumi_thing" / "pulumi-plugin.json").write_text(json.dumps({"resource": True, "name": "thing", "version": "1.2.3"}))
+    (site / "pulumi_thing" / "pulumi-plugin.json").write_text(
+        json.dumps({"resource": True, "name": "thing", "version": "1.2.3"})
+    )
     (site / "pulumi_quiet").mkdir()
     (site / "pulumi_quiet" / "pulumi-plugin.json").write_text(json.dumps({"resource": False}))
     (site / "pulumi_old-4.5.6.dist-info").mkdir()
@@ -89,7 +93,9 @@ def test_about_is_the_environments_interpreter(host: Any, tmp_path: Path) -> Non
 
 
 def test_a_programs_dependencies_are_listed(host: Any, tmp_path: Path) -> None:
-    request = language.GetProgramDependenciesRequest(info=info(tmp_path, virtualenv=sys.prefix), transitiveDependencies=True)
+    request = language.GetProgramDependenciesRequest(
+        info=info(tmp_path, virtualenv=sys.prefix), transitiveDependencies=True
+    )
     found = {each.name: each.version for each in host.GetProgramDependencies(request, timeout=60).dependencies}
     assert found["pulumi-aws"] == version("pulumi-aws")
 
@@ -109,7 +115,9 @@ def test_the_toolchain_is_prompted_for_when_a_project_has_none(host: Any, tmp_pa
         ({"virtualenv": "nowhere"}, "does not exist: create it"),
     ],
 )
-def test_an_option_that_can_not_be_honoured_is_an_answer(host: Any, tmp_path: Path, options: dict[str, str], reason: str) -> None:
+def test_an_option_that_can_not_be_honoured_is_an_answer(
+    host: Any, tmp_path: Path, options: dict[str, str], reason: str
+) -> None:
     with pytest.raises(grpc.RpcError) as failure:
         host.About(language.AboutRequest(info=info(tmp_path, **options)), timeout=10)
     assert reason in failure.value.details()

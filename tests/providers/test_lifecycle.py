@@ -1,10 +1,10 @@
-"""Creating, changing and deleting over a scripted cloud: what is asked, and what happens when an answer is bad or late."""
+"""Creating, changing and deleting over a scripted cloud: what is asked, and what follows a bad or late answer."""
 
 from __future__ import annotations
 
 import threading
 from collections.abc import Callable
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 
@@ -23,7 +23,9 @@ def lifecycle(token: str, cloud: ScriptedCloud, timeout: float = 0, said: list[s
     return Lifecycle(declared, cloud, (said if said is not None else []).append, threading.Event(), timeout)
 
 
-def refusing(code: str, times: int = 10**6, then: Any = None, repeated: bool = False) -> Callable[[dict[str, Any]], Any]:
+def refusing(
+    code: str, times: int = 10**6, then: Any = None, repeated: bool = False
+) -> Callable[[dict[str, Any]], Any]:
     left = [times]
 
     def answer(parameters: dict[str, Any]) -> Any:
@@ -99,7 +101,9 @@ class TestCreate:
             lifecycle("aws:ec2/vpc:Vpc", cloud).create({"cidrBlock": "10.0.0.0/16"})
 
     def test_a_creation_whose_answer_was_lost_is_ours(self) -> None:
-        instance = {"DBInstances": [{"DBInstanceIdentifier": "db", "DbiResourceId": "db-ABC", "DBInstanceStatus": "available"}]}
+        instance = {
+            "DBInstances": [{"DBInstanceIdentifier": "db", "DbiResourceId": "db-ABC", "DBInstanceStatus": "available"}]
+        }
         cloud = ScriptedCloud(
             {"CreateDBInstance": refusing("DBInstanceAlreadyExists", repeated=True), "DescribeDBInstances": instance}
         )
@@ -118,13 +122,15 @@ class TestCreate:
         assert cloud.asked("CreateSubnet") == [{"VpcId": "vpc-1", "CidrBlock": "10.0.0.0/24"}]
 
     def test_a_resource_that_appears_a_moment_later_is_found(self) -> None:
-        cloud = ScriptedCloud({"DescribeLogGroups": after(2, {"logGroups": []}, {"logGroups": [{"logGroupName": "g", "arn": "a:*"}]})})
+        cloud = ScriptedCloud(
+            {"DescribeLogGroups": after(2, {"logGroups": []}, {"logGroups": [{"logGroupName": "g", "arn": "a:*"}]})}
+        )
         id, values = lifecycle("aws:cloudwatch/logGroup:LogGroup", cloud).create({"name": "g"})
         assert (id, values["arn"]) == ("g", "a")
 
 
 class TestUpdate:
-    ROLE = {"Role": {"RoleName": "r", "Arn": "arn:r", "AssumeRolePolicyDocument": {}}}
+    ROLE: ClassVar = {"Role": {"RoleName": "r", "Arn": "arn:r", "AssumeRolePolicyDocument": {}}}
 
     def test_only_what_changed_is_called(self) -> None:
         cloud = ScriptedCloud({"GetRole": self.ROLE, "ListAttachedRolePolicies": {"AttachedPolicies": []}})
@@ -142,7 +148,9 @@ class TestUpdate:
         assert cloud.asked("TagRole") == [{"RoleName": "r", "Tags": [{"Key": "a", "Value": "2"}]}]
 
     def test_one_call_carries_all_that_changed(self) -> None:
-        instance = {"DBInstances": [{"DBInstanceIdentifier": "db", "DbiResourceId": "db-ABC", "DBInstanceStatus": "available"}]}
+        instance = {
+            "DBInstances": [{"DBInstanceIdentifier": "db", "DbiResourceId": "db-ABC", "DBInstanceStatus": "available"}]
+        }
         cloud = ScriptedCloud({"DescribeDBInstances": instance})
         before = {"identifier": "db", "instanceClass": "db.a", "port": 5432, "multiAz": False, "applyImmediately": True}
         wanted = {**before, "instanceClass": "db.b", "multiAz": True}
@@ -154,10 +162,18 @@ class TestUpdate:
     def test_what_others_own_is_not_written_back(self) -> None:
         service = {"services": [{"serviceName": "s", "serviceArn": "arn:s", "status": "ACTIVE"}]}
         cloud = ScriptedCloud({"DescribeServices": service})
-        before = {"name": "s", "cluster": "c", "desiredCount": 0, "taskDefinition": "t:1", "deploymentMaximumPercent": 200}
+        before = {
+            "name": "s",
+            "cluster": "c",
+            "desiredCount": 0,
+            "taskDefinition": "t:1",
+            "deploymentMaximumPercent": 200,
+        }
         state = {**before, "desiredCount": 2, "taskDefinition": "t:7"}
         wanted = {**before, "deploymentMaximumPercent": 150}
-        lifecycle("aws:ecs/service:Service", cloud).update("arn:s", wanted, before, state, ["desiredCount", "taskDefinition"])
+        lifecycle("aws:ecs/service:Service", cloud).update(
+            "arn:s", wanted, before, state, ["desiredCount", "taskDefinition"]
+        )
         (asked,) = cloud.asked("UpdateService")
         assert asked["deploymentConfiguration"] == {"maximumPercent": 150}
         assert "desiredCount" not in asked
@@ -206,7 +222,12 @@ class TestDelete:
 
     def test_a_final_snapshot_is_asked_for_by_name(self) -> None:
         cloud = ScriptedCloud({"DescribeDBInstances": {"DBInstances": []}})
-        inputs = {"identifier": "db", "skipFinalSnapshot": False, "finalSnapshotIdentifier": "last", "deleteAutomatedBackups": False}
+        inputs = {
+            "identifier": "db",
+            "skipFinalSnapshot": False,
+            "finalSnapshotIdentifier": "last",
+            "deleteAutomatedBackups": False,
+        }
         lifecycle("aws:rds/instance:Instance", cloud).delete("db-ABC", inputs, {})
         assert cloud.asked("DeleteDBInstance") == [
             {
@@ -240,13 +261,24 @@ class TestRead:
         cloud = ScriptedCloud(
             {"DescribeLogGroups": found, "ListTagsForResource": tags}, Configuration(default_tags={"team": "a"})
         )
-        answer = lifecycle("aws:cloudwatch/logGroup:LogGroup", cloud).read("g", {"name": "g", "tags": {"name": "own"}}, {"arn": "a"})
+        answer = lifecycle("aws:cloudwatch/logGroup:LogGroup", cloud).read(
+            "g", {"name": "g", "tags": {"name": "own"}}, {"arn": "a"}
+        )
         assert answer is not None
         assert answer[1]["tags"] == {"name": "own"}
         assert answer[1]["tagsAll"] == {"name": "own", "team": "a"}
 
     def test_a_database_is_imported_by_its_name_and_known_by_its_resource_id(self) -> None:
-        instance = {"DBInstances": [{"DBInstanceIdentifier": "db", "DbiResourceId": "db-ABC", "Engine": "postgres", "EngineVersion": "15.18"}]}
+        instance = {
+            "DBInstances": [
+                {
+                    "DBInstanceIdentifier": "db",
+                    "DbiResourceId": "db-ABC",
+                    "Engine": "postgres",
+                    "EngineVersion": "15.18",
+                }
+            ]
+        }
         cloud = ScriptedCloud({"DescribeDBInstances": instance})
         answer = lifecycle("aws:rds/instance:Instance", cloud).read("db", {"identifier": "db"}, {})
         assert answer is not None
@@ -263,9 +295,16 @@ class TestRead:
             (
                 "aws:ec2/route:Route",
                 "rtb-1_0.0.0.0/0@us-west-2",
-                ("rtb-1_0.0.0.0/0", {"region": "us-west-2", "routeTableId": "rtb-1", "destinationCidrBlock": "0.0.0.0/0"}),
+                (
+                    "rtb-1_0.0.0.0/0",
+                    {"region": "us-west-2", "routeTableId": "rtb-1", "destinationCidrBlock": "0.0.0.0/0"},
+                ),
             ),
-            ("aws:ec2/route:Route", "rtb-1_::/0", ("rtb-1_::/0", {"routeTableId": "rtb-1", "destinationIpv6CidrBlock": "::/0"})),
+            (
+                "aws:ec2/route:Route",
+                "rtb-1_::/0",
+                ("rtb-1_::/0", {"routeTableId": "rtb-1", "destinationIpv6CidrBlock": "::/0"}),
+            ),
         ],
     )
     def test_an_imported_id_names_inputs_and_may_name_a_region(self, token: str, id: str, expected: Any) -> None:

@@ -87,10 +87,14 @@ def test_a_secret_goes_in_and_comes_out_as_one() -> None:
         "ListTagsForResource": {"TagList": []},
     }
     with served_with(answers) as client:
-        inputs = struct({"name": "/a", "type": "SecureString", "value": "hidden", "description": "d"}, {"value", "description"})
+        inputs = struct(
+            {"name": "/a", "type": "SecureString", "value": "hidden", "description": "d"}, {"value", "description"}
+        )
         answer = client.Create(provider.CreateRequest(urn=urn(PARAMETER), properties=inputs), timeout=10)
     # Declared secret, or given as one.
-    assert Properties.of(answer.properties).secret == {"value", "description"} & set(Properties.of(answer.properties).values)
+    assert Properties.of(answer.properties).secret == {"value", "description"} & set(
+        Properties.of(answer.properties).values
+    )
     assert b"value" in answer.properties.SerializeToString()
 
 
@@ -118,8 +122,8 @@ def test_a_resource_that_is_there_but_not_as_asked_is_told_with_its_id() -> None
         "EnableKeyRotation": refuse,
         "ListResourceTags": {"Tags": []},
     }
+    request = provider.CreateRequest(urn=urn(KEY), properties=struct({"enableKeyRotation": True}))
     with served_with(answers) as client, pytest.raises(grpc.RpcError) as failure:
-        request = provider.CreateRequest(urn=urn(KEY), properties=struct({"enableKeyRotation": True}))
         client.Create(request, timeout=10)
     packed = dict(failure.value.trailing_metadata())["grpc-status-details-bin"]
     detail = provider.ErrorResourceInitFailed()
@@ -131,14 +135,18 @@ def test_a_resource_that_is_there_but_not_as_asked_is_told_with_its_id() -> None
 
 def test_a_resource_that_is_gone_reads_with_an_empty_id() -> None:
     with served_with({"DescribeSubnets": {"Subnets": []}}) as client:
-        request = provider.ReadRequest(id="subnet-1", urn=urn(SUBNET), inputs=struct({"vpcId": "v"}), properties=struct({"arn": "a"}))
+        request = provider.ReadRequest(
+            id="subnet-1", urn=urn(SUBNET), inputs=struct({"vpcId": "v"}), properties=struct({"arn": "a"})
+        )
         assert client.Read(request, timeout=10).id == ""
 
 
 def test_a_difference_says_what_must_be_replaced(client: Any) -> None:
     before = struct({"vpcId": "vpc-1", "cidrBlock": "10.0.0.0/24"})
     news = struct({"vpcId": "vpc-1", "cidrBlock": "10.0.1.0/24", "mapPublicIpOnLaunch": True})
-    answer = client.Diff(provider.DiffRequest(id="s", urn=urn(SUBNET), olds=before, old_inputs=before, news=news), timeout=10)
+    answer = client.Diff(
+        provider.DiffRequest(id="s", urn=urn(SUBNET), olds=before, old_inputs=before, news=news), timeout=10
+    )
     assert answer.changes == answer.DIFF_SOME
     assert list(answer.replaces) == ["cidrBlock"]
     assert answer.detailedDiff["cidrBlock"].kind == provider.PropertyDiff.UPDATE_REPLACE
@@ -168,7 +176,9 @@ def test_an_attached_engine_is_accepted(client: Any) -> None:
 def test_the_installed_plugin_prints_its_port_and_ends_quietly(tmp_path: Path) -> None:
     install(tmp_path)
     executable = tmp_path / "plugins" / f"resource-aws-v{AwsProvider.version}" / "pulumi-resource-aws"
-    process = subprocess.Popen([str(executable), "127.0.0.1:1"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, cwd=tmp_path)
+    process = subprocess.Popen(
+        [str(executable), "127.0.0.1:1"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, cwd=tmp_path
+    )
     assert process.stdout is not None
     port = int(process.stdout.readline())
     channel = grpc.insecure_channel(f"127.0.0.1:{port}")
@@ -191,7 +201,13 @@ def test_installing_again_leaves_running_plugins_alone(tmp_path: Path) -> None:
 def test_a_plugin_whose_engine_was_killed_ends_by_itself(tmp_path: Path) -> None:
     install(tmp_path)
     executable = tmp_path / "plugins" / f"resource-aws-v{AwsProvider.version}" / "pulumi-resource-aws"
-    script = f"import subprocess, sys; p = subprocess.Popen([{str(executable)!r}], stdout=subprocess.PIPE); p.stdout.readline(); print(p.pid, flush=True); import time; time.sleep(60)"
+    script = f"""
+import subprocess, time
+started = subprocess.Popen([{str(executable)!r}], stdout=subprocess.PIPE)
+started.stdout.readline()
+print(started.pid, flush=True)
+time.sleep(60)
+"""
     parent = subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE)
     assert parent.stdout is not None
     child = int(parent.stdout.readline())

@@ -17,25 +17,32 @@ CANARY = "canary-4be1f0"
 
 
 def program(
-    cidr: str = "10.0.0.0/16", retention: int = 30, description: str = "web", account: str = "000000000001", more: str = ""
+    cidr: str = "10.0.0.0/16",
+    retention: int = 30,
+    description: str = "web",
+    account: str = "000000000001",
+    more: str = "",
 ) -> str:
     return f"""
 import json
 import pulumi
 import pulumi_aws as aws
 
-home = aws.Provider("home", region="us-east-1", allowed_account_ids=["{account}"], default_tags={{"tags": {{"team": "a"}}}})
+home = aws.Provider("home", region="us-east-1", allowed_account_ids=["{account}"],
+    default_tags={{"tags": {{"team": "a"}}}})
 away = aws.Provider("away", region="us-west-2", allowed_account_ids=["{account}"])
 here, there = pulumi.ResourceOptions(provider=home), pulumi.ResourceOptions(provider=away)
 vpc = aws.ec2.Vpc("vpc", cidr_block="{cidr}", enable_dns_hostnames=True, tags={{"Name": "net"}}, opts=here)
-subnet = aws.ec2.Subnet("subnet", vpc_id=vpc.id, cidr_block=vpc.cidr_block.apply(lambda c: c.replace("/16", "/24")), opts=here)
+narrow = vpc.cidr_block.apply(lambda c: c.replace("/16", "/24"))
+subnet = aws.ec2.Subnet("subnet", vpc_id=vpc.id, cidr_block=narrow, opts=here)
 group = aws.ec2.SecurityGroup("group", vpc_id=vpc.id, opts=here)
 aws.vpc.SecurityGroupIngressRule("rule", security_group_id=group.id, ip_protocol="tcp", from_port=80, to_port=80,
     cidr_ipv4="0.0.0.0/0", description="{description}", opts=here)
 key = aws.kms.Key("key", enable_key_rotation=True, deletion_window_in_days=7, opts=here)
 logs = aws.cloudwatch.LogGroup("logs", name="/test/web", retention_in_days={retention}, opts=here)
-role = aws.iam.Role("role", assume_role_policy=json.dumps({{"Version": "2012-10-17", "Statement": [
-    {{"Effect": "Allow", "Principal": {{"Service": "ecs-tasks.amazonaws.com"}}, "Action": "sts:AssumeRole"}}]}}), opts=here)
+trust = {{"Effect": "Allow", "Principal": {{"Service": "ecs-tasks.amazonaws.com"}}, "Action": "sts:AssumeRole"}}
+policy = json.dumps({{"Version": "2012-10-17", "Statement": [trust]}})
+role = aws.iam.Role("role", assume_role_policy=policy, opts=here)
 token = aws.ssm.Parameter("token", type="SecureString", value=pulumi.Output.secret("{CANARY}"), opts=here)
 note = aws.ssm.Parameter("note", name="/test/note", type="String", insecure_value="one", opts=there)
 pulumi.export("vpc", vpc.id)
@@ -89,7 +96,9 @@ def test_a_change_is_made_in_place_where_that_is_possible(running: Project, api:
     said = running.up()
     assert "2 updated" in said
     after = running.resources()
-    assert {name: each.get("id") for name, each in before.items()} == {name: each.get("id") for name, each in after.items()}
+    assert {name: each.get("id") for name, each in before.items()} == {
+        name: each.get("id") for name, each in after.items()
+    }
     (group,) = api("logs").describe_log_groups(logGroupNamePrefix="/test/web")["logGroups"]
     assert group["retentionInDays"] == 7
     (rule,) = api("ec2").describe_security_group_rules(SecurityGroupRuleIds=[after["rule"]["id"]])["SecurityGroupRules"]
@@ -104,7 +113,7 @@ def test_what_can_not_be_changed_is_replaced_with_all_that_stands_on_it(running:
     after = running.outputs()
     assert after["vpc"] != before["vpc"]
     assert after["subnet"] != before["subnet"]
-    with pytest.raises(ClientError, match="InvalidVpcID.NotFound"):
+    with pytest.raises(ClientError, match=r"InvalidVpcID\.NotFound"):
         api("ec2").describe_vpcs(VpcIds=[before["vpc"]])
     assert running.unchanged()
 
@@ -159,8 +168,15 @@ aws.ssm.Parameter("theirs", name="/test/theirs", type="String", insecure_value="
 def test_a_resource_of_another_region_is_imported_by_its_id_with_the_region(running: Project, api: Any) -> None:
     api("ssm", "us-west-2").put_parameter(Name="/test/far", Type="String", Value="v")
     running.pulumi(
-        "import", "--yes", "--generate-code=false", "--protect=false", "aws:ssm/parameter:Parameter", "far", "/test/far@us-west-2",
-        "--provider", f"home={running.resources()['home']['urn']}",
+        "import",
+        "--yes",
+        "--generate-code=false",
+        "--protect=false",
+        "aws:ssm/parameter:Parameter",
+        "far",
+        "/test/far@us-west-2",
+        "--provider",
+        f"home={running.resources()['home']['urn']}",
     )
     assert running.resources()["far"]["outputs"]["region"] == "us-west-2"
     api("ssm", "us-west-2").delete_parameter(Name="/test/far")
@@ -172,7 +188,7 @@ def test_destroying_leaves_nothing_behind(running: Project, api: Any) -> None:
     assert api("logs").describe_log_groups(logGroupNamePrefix="/test/web")["logGroups"] == []
     with pytest.raises(ClientError, match="ParameterNotFound"):
         api("ssm").get_parameter(Name=outputs["token"])
-    with pytest.raises(ClientError, match="InvalidVpcID.NotFound"):
+    with pytest.raises(ClientError, match=r"InvalidVpcID\.NotFound"):
         api("ec2").describe_vpcs(VpcIds=[outputs["vpc"]])
     assert api("kms").describe_key(KeyId=outputs["key"])["KeyMetadata"]["KeyState"] == "PendingDeletion"
 
@@ -218,10 +234,12 @@ class TestWithoutADock:
 
     def test_applying_says_what_to_do(self, offline: Project) -> None:
         offline.write(program())
-        assert "the dock is not running (nothing answers at http://127.0.0.1:9): run `drydock up`" in offline.up(code=None)
+        assert "the dock is not running (nothing answers at http://127.0.0.1:9): run `drydock up`" in offline.up(
+            code=None
+        )
 
     def test_a_wrong_input_is_named_with_its_resource(self, offline: Project) -> None:
-        wrong = 'aws.lb.TargetGroup("targets", target_type="ipp", health_check={"path": "/", "interval": "often"}, opts=here)'
+        wrong = 'aws.lb.TargetGroup("targets", target_type="ipp", health_check={"interval": "often"}, opts=here)'
         offline.write(program(more=wrong))
         said = offline.pulumi("preview", code=None)
         assert "aws:lb/targetGroup:TargetGroup resource 'targets'" in said
@@ -261,11 +279,16 @@ class TestWithoutADock:
             config = pulumi.Config()
             pulumi.export("plain", config.require("plain"))
             pulumi.export("hidden", config.require_secret("hidden"))
-            pulumi.export("inherited", any("canary" in value for value in os.environ.values()) or "canary" in " ".join(sys.orig_argv))
+            pulumi.export("inherited", "canary" in " ".join([*os.environ.values(), *sys.orig_argv]))
             pulumi.export("where", [pulumi.get_project(), pulumi.get_stack(), pulumi.runtime.is_dry_run()])
         """)
         assert CANARY not in offline.up()
-        assert offline.outputs() == {"plain": "p", "hidden": CANARY, "inherited": False, "where": ["test", "test", False]}
+        assert offline.outputs() == {
+            "plain": "p",
+            "hidden": CANARY,
+            "inherited": False,
+            "where": ["test", "test", False],
+        }
 
     def test_a_virtual_environment_that_is_not_there_is_said_with_the_remedy(self, offline: Project) -> None:
         settings = offline.folder / "program" / "Pulumi.yaml"

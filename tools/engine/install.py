@@ -1,8 +1,8 @@
-"""Pulumi's engine: `python3 tools/engine/install.py` has it there afterwards and prints its folder. Standard library only.
+"""Pulumi's engine: `python3 tools/engine/install.py` has it there afterwards and prints its folder.
 
-The ways, in order: the `pulumi` on PATH when it is new enough; the one in the cache; Pulumi's own installer; a build of its
-Go module, which `go.mod` and `go.sum` beside this file pin by hash. The folder is also written to
-`~/.cache/drydock/engine/path`, where `drydock env` looks.
+The ways, in order: the `pulumi` on PATH when it is new enough; the one in the cache; Pulumi's own installer; a build
+of its Go module, which `go.mod` and `go.sum` beside this file pin by hash. The folder is also written to
+`~/.cache/drydock/engine/path`, where `drydock env` looks. Standard library only.
 """
 
 from __future__ import annotations
@@ -173,7 +173,13 @@ def _run(what: str, command: list[str], environment: Mapping[str, str]) -> None:
     teller.start()
     try:
         done = subprocess.run(
-            command, cwd=MODULE, env=dict(environment), capture_output=True, text=True, timeout=BUILD_SECONDS, check=False
+            command,
+            cwd=MODULE,
+            env=dict(environment),
+            capture_output=True,
+            text=True,
+            timeout=BUILD_SECONDS,
+            check=False,
         )
     except subprocess.TimeoutExpired as error:
         raise EngineError(f"`{' '.join(command[:3])}` did not end within {BUILD_SECONDS} s") from error

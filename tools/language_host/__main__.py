@@ -1,4 +1,4 @@
-"""`pulumi-language-python [flags] [ENGINE_ADDRESS]`: prints its port as its first line and serves until it is interrupted."""
+"""`pulumi-language-python [ENGINE_ADDRESS]`: prints its port as its first line, serves until it is interrupted."""
 
 from __future__ import annotations
 
@@ -7,20 +7,18 @@ import signal
 import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
-
-sys.path.insert(0, str(Path(__file__).resolve().parent))
 
 try:
-    import grpc
-    from protocol import language_grpc
+    import grpc  # type: ignore[import-untyped]
+
+    from tools.language_host.host import LanguageHost
+    from tools.language_host.protocol import language_grpc
 except ImportError as error:
     sys.exit(
         f"pulumi-language-python: {sys.executable} lacks the Pulumi SDK ({error}): "
         "run `make setup`, or `pip install pulumi`"
     )
 
-from host import LanguageHost
 
 # The engine's own limit; a program's configuration or a package list may be larger than gRPC's 4 MB.
 MESSAGE_LIMIT = 400 * 1024 * 1024

@@ -9,19 +9,20 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Iterator, Mapping
 from contextlib import contextmanager
 from importlib.metadata import version as installed_version
 from pathlib import Path
 from queue import SimpleQueue
-from typing import Any
+from typing import Any, NoReturn
 
-import grpc
-from google.protobuf.empty_pb2 import Empty
-from google.protobuf.json_format import MessageToDict
-from packages import plugins, search_path
-from protocol import language, language_grpc, plugin
-from toolchain import TYPECHECKERS, Toolchain, ToolchainError
+import grpc  # type: ignore[import-untyped]
+from google.protobuf.empty_pb2 import Empty  # type: ignore[import-untyped]
+from google.protobuf.json_format import MessageToDict  # type: ignore[import-untyped]
+
+from tools.language_host.packages import Plugin, normalized, plugins, search_path
+from tools.language_host.protocol import language, language_grpc, plugin
+from tools.language_host.toolchain import TYPECHECKERS, Toolchain, ToolchainError
 
 PROGRAM = Path(__file__).with_name("program.py")
 # What a program's process exits with when it has already told the person what is wrong.
@@ -61,9 +62,7 @@ class LanguageHost(language_grpc.LanguageRuntimeServicer):  # type: ignore[misc]
     def GetRequiredPlugins(self, request: Any, context: grpc.ServicerContext) -> Any:
         return language.GetRequiredPluginsResponse(
             plugins=[
-                plugin.PluginDependency(
-                    name=needed.name, kind="resource", version=needed.version, server=needed.server
-                )
+                plugin.PluginDependency(name=needed.name, kind="resource", version=needed.version, server=needed.server)
                 for needed in self._plugins(request.info, context)
             ]
         )
@@ -75,7 +74,7 @@ class LanguageHost(language_grpc.LanguageRuntimeServicer):  # type: ignore[misc]
             listed = toolchain.ask(*arguments, *([] if request.transitiveDependencies else ["--not-required"]))
         return language.GetProgramDependenciesResponse(
             dependencies=[
-                language.DependencyInfo(name=package["name"], version=package["version"])
+                language.DependencyInfo(name=normalized(package["name"]), version=package["version"])
                 for package in json.loads(listed)
             ]
         )
@@ -163,7 +162,11 @@ class LanguageHost(language_grpc.LanguageRuntimeServicer):  # type: ignore[misc]
         """A plugin that is written in Python: a folder with `__main__.py`, or a package that the SDK serves."""
         toolchain = _toolchain(request.info, context)
         folder = Path(request.info.program_directory or request.program)
-        what = [str(folder)] if (folder / "__main__.py").is_file() else ["-m", "pulumi.run.plugin", request.name or folder.name]
+        what = (
+            [str(folder)]
+            if (folder / "__main__.py").is_file()
+            else ["-m", "pulumi.run.plugin", request.name or folder.name]
+        )
         with _told(context):
             command = [toolchain.python, "-u", *what, *request.args]
         environment = toolchain.process_environment()
@@ -204,7 +207,7 @@ class LanguageHost(language_grpc.LanguageRuntimeServicer):  # type: ignore[misc]
                 if process.poll() is None:
                     process.send_signal(how)
 
-    def _plugins(self, info: Any, context: grpc.ServicerContext) -> list[Any]:
+    def _plugins(self, info: Any, context: grpc.ServicerContext) -> list[Plugin]:
         toolchain = _toolchain(info, context)
         with _told(context):
             return plugins(search_path(toolchain))
@@ -229,8 +232,13 @@ class LanguageHost(language_grpc.LanguageRuntimeServicer):  # type: ignore[misc]
             self._running.discard(process)
 
     def _stream(
-        self, command: list[str], folder: str | None, environment: Mapping[str, str], response: Any, timeout: float | None
-    ) -> Iterator[Any]:
+        self,
+        command: list[str],
+        folder: str | None,
+        environment: Mapping[str, str],
+        response: Any,
+        timeout: float | None,
+    ) -> Generator[Any, None, int]:
         """Yields a response for each piece of output; its value is the exit code."""
         process = self._start(
             command, folder, environment, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE
@@ -255,7 +263,8 @@ class LanguageHost(language_grpc.LanguageRuntimeServicer):  # type: ignore[misc]
                     yield response(**{name: piece})
                 else:
                     open_pipes -= 1
-            return process.wait()
+            code: int = process.wait()
+            return code
         finally:
             if clock:
                 clock.cancel()
@@ -266,9 +275,10 @@ class LanguageHost(language_grpc.LanguageRuntimeServicer):  # type: ignore[misc]
 
 
 def _toolchain(info: Any, context: grpc.ServicerContext) -> Toolchain:
-    with _told(context):
+    try:
         return Toolchain.of(info.root_directory, info.program_directory, MessageToDict(info.options))
-    raise AssertionError("the call was aborted")
+    except ToolchainError as error:
+        refuse(context, grpc.StatusCode.FAILED_PRECONDITION, str(error))
 
 
 def _entry_point(request: Any) -> str:
@@ -289,11 +299,17 @@ def _told(context: grpc.ServicerContext) -> Iterator[None]:
     try:
         yield
     except ToolchainError as error:
-        context.abort(grpc.StatusCode.FAILED_PRECONDITION, str(error))
+        refuse(context, grpc.StatusCode.FAILED_PRECONDITION, str(error))
 
 
-def _not_here(context: grpc.ServicerContext, what: str) -> None:
-    context.abort(
+def refuse(context: grpc.ServicerContext, code: grpc.StatusCode, reason: str) -> NoReturn:
+    context.abort(code, reason)
+    raise AssertionError("unreachable: abort raises")
+
+
+def _not_here(context: grpc.ServicerContext, what: str) -> NoReturn:
+    refuse(
+        context,
         grpc.StatusCode.UNIMPLEMENTED,
         f"this language host runs Python programs; to {what} use the pulumi-language-python of Pulumi's own installer",
     )

@@ -8,7 +8,7 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
-from toolchain import Toolchain
+from tools.language_host.toolchain import Toolchain
 
 # Parts of the SDK, and the policy SDK: none has a plugin of its own.
 _WITHOUT_PLUGIN = {"pulumi", "pulumi-policy"}
@@ -27,13 +27,14 @@ class Plugin:
 
 def search_path(toolchain: Toolchain) -> list[Path]:
     """Where the toolchain's interpreter looks for packages."""
-    if toolchain.environment is not None and Path(sys.prefix) == toolchain.environment.absolute():
+    if toolchain.is_ours:
         return [Path(folder) for folder in sys.path if folder]
-    return [Path(folder) for folder in json.loads(toolchain.ask("-c", "import json, sys; print(json.dumps(sys.path))")) if folder]
+    found = json.loads(toolchain.ask("-c", "import json, sys; print(json.dumps(sys.path))"))
+    return [Path(folder) for folder in found if folder]
 
 
 def plugins(folders: list[Path]) -> list[Plugin]:
-    """Those of every package in these folders that is made for Pulumi. A package without metadata of its own counts by its name."""
+    """Those of every package in these folders that is made for Pulumi; one without metadata counts by its name."""
     found: dict[str, Plugin] = {}
     described = set()
     for folder in folders:
@@ -56,6 +57,11 @@ def plugins(folders: list[Path]) -> list[Plugin]:
             if f"pulumi-{name}" not in _WITHOUT_PLUGIN:
                 found[name] = Plugin(name, _tagged(version), "", None)
     return list(found.values())
+
+
+def normalized(name: str) -> str:
+    """A package's name as indexes write it: one package may be called `pulumi_aws` and `pulumi-aws`."""
+    return re.sub(r"[-_.]+", "-", name).lower()
 
 
 def _tagged(version: str) -> str:

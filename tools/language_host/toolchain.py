@@ -1,10 +1,12 @@
-"""Which Python a program runs with, after the `runtime.options` of its Pulumi.yaml: `virtualenv`, `toolchain`, `typechecker`."""
+"""Which Python a program runs with, after its Pulumi.yaml: `runtime.options` virtualenv, toolchain and typechecker."""
 
 from __future__ import annotations
 
 import os
+import platform
 import shutil
 import subprocess
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -76,8 +78,14 @@ class Toolchain:
         """What the interpreter prints for these arguments."""
         return _ask([self.python, *arguments], self.program, self.process_environment())
 
+    @property
+    def is_ours(self) -> bool:
+        """Whether the host itself runs in this environment: what is asked of it needs no other process then."""
+        return self.environment is not None and self.environment.resolve() == Path(sys.prefix).resolve()
+
     def version(self) -> str:
-        return self.ask("-I", "-c", "import platform; print(platform.python_version())")
+        question = "import platform; print(platform.python_version())"
+        return platform.python_version() if self.is_ours else self.ask("-I", "-c", question)
 
     def installation(self) -> list[list[str]]:
         """The commands that install the program's dependencies, in order."""

@@ -68,10 +68,6 @@ class Ecr(Lifecycle):
                 self.blobs.delete(digest)
             await asyncio.sleep(_SWEEP_SECONDS)
 
-    def digest_of(self, account: str, reference: str) -> str:
-        """The digest of the manifest that a reference means now. Raises ImageError as `unpack` does."""
-        return str(self._manifest(account, reference)[0])
-
     async def unpack(self, account: str, region: str, reference: str, into: Path) -> Image:
         """Have an image unpacked below `into` (a folder that keeps unpacked images by digest) for a task of `account`.
 

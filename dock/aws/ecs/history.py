@@ -8,7 +8,7 @@ from typing import Any
 
 from dock.aws.ecs.records import Deployment, Service
 from dock.aws.ecs.rolling import failure_threshold
-from dock.store import Record, Scope, Store
+from dock.store import Record, Store
 
 _ALPHABET = "abcdefghijkmnopqrstuvwxyzABCDEFGHJKLMNPQRSTUVWXYZ23456789"
 _KEEP = 100
@@ -104,11 +104,6 @@ class History:
         """A service's deployments, the newest first."""
         found = [record for record in self.deployments.list(service.scope) if record["service"] == service.arn]
         return sorted(found, key=lambda record: -float(record["created"]))
-
-    def revision_images(self, scope: Scope, arn: str) -> dict[str, str]:
-        """Digests by image reference that a finished deployment's revision ran."""
-        revision = self.revisions.get(scope, arn)
-        return dict(revision["images"]) if revision else {}
 
     def forget(self, service: Service) -> None:
         """Remove everything about a service."""

@@ -9,22 +9,19 @@ import shutil
 import sqlite3
 import time
 from collections.abc import Coroutine
-from pathlib import Path
 from typing import Any, Protocol
 
 from dock.addresses import Pool
-from dock.aws.ecs import fargate, metadata
-from dock.aws.ecs.log_driver import Destination
+from dock.aws.ecs import fargate
+from dock.aws.ecs.preparation import Preparation, StartError, source
 from dock.aws.ecs.records import Container, Task
 from dock.aws.ecs.runtime import Runtime
-from dock.aws.ecs.secrets import SecretError, SecretReader
 from dock.aws.service import AwsError
 from dock.engines import health
-from dock.engines.containers import Command, CommandError, command, exit_status
-from dock.engines.images import Image, ImageError
+from dock.engines.containers import Command, CommandError, exit_status
 from dock.engines.memory import Limit
 from dock.engines.supervisor import Process
-from dock.store import Record, Scope
+from dock.store import Record
 
 log = logging.getLogger(__name__)
 
@@ -34,10 +31,6 @@ DEPENDENCY_SECONDS = 180
 STOP_SECONDS = 30
 _HURRY_SECONDS = 1.0
 _LISTEN_SECONDS, _LISTEN_PAUSE = 10.0, 0.05
-
-
-class StartError(Exception):
-    """A task can't be started; the message is its stopped reason."""
 
 
 class Observer(Protocol):
@@ -63,6 +56,7 @@ class Life:
         self._definitions: dict[str, dict[str, Any]] = {
             entry["name"]: _overridden(entry, task.overrides) for entry in definition["containerDefinitions"]
         }
+        self._preparation = Preparation(runtime, task, self._definitions)
         self._order = fargate.start_order(definition["containerDefinitions"])
         self._observer = observer
         self._stop = asyncio.Event()
@@ -138,7 +132,8 @@ class Life:
             if task.address is None:
                 task.address = self._runtime.addresses.allocate(Pool.TASK, f"ecs/{task.id}")
             self._to("PENDING")
-            commands = await self._prepare(waiting)
+            commands = await self._preparation.commands(waiting)
+            self._save()
             by_name = {container.name: container for container in waiting}
             for name in self._order:
                 if name in by_name:
@@ -155,7 +150,8 @@ class Life:
         process = self._runtime.containers.find(self._name(container))
         if process is not None or container.status != "PENDING":
             # What it wrote while no daemon was there is copied now.
-            await self._runtime.log_driver.attach(self._source(container), self._destination(container))
+            name = source(self.task, container)
+            await self._runtime.log_driver.attach(name, self._preparation.destination(container))
         if process is not None:
             if container.status == "PENDING":
                 container.status, container.started = "RUNNING", time.time()
@@ -163,90 +159,6 @@ class Life:
         elif container.status == "RUNNING":
             # It ended between two daemons.
             self._ended(container, None, UNSEEN)
-
-    async def _prepare(self, waiting: list[Container]) -> dict[str, Command]:
-        """Everything that can fail before a process is started: log groups, secrets, images, commands."""
-        task, runtime = self.task, self._runtime
-        for container in waiting:
-            await self._attach_log(container)
-        reader = SecretReader(runtime.cloud, task.account, task.region)
-        secrets: dict[str, dict[str, str]] = {}
-        try:
-            for container in waiting:
-                wanted = self._definitions[container.name].get("secrets", [])
-                secrets[container.name] = await asyncio.to_thread(reader.environment, wanted) if wanted else {}
-        except SecretError as problem:
-            raise StartError(str(problem)) from None
-        task.pull_started = task.pull_started or time.time()
-        commands = {}
-        for container in waiting:
-            try:
-                pinned = self._definitions[container.name].get("versionConsistency") != "disabled"
-                image = await runtime.pull(task, container, pinned=pinned)
-                interpreter = await runtime.interpreter(image)
-            except ImageError as problem:
-                container.reason = f"CannotPullContainerError: {problem}"
-                raise StartError(container.reason) from None
-            container.image_digest = image.digest
-            folders = {
-                "HOME": str(await asyncio.to_thread(runtime.scratch, task.id, container.name)),
-                "PYTHONPYCACHEPREFIX": str(await asyncio.to_thread(runtime.bytecode, image)),
-            }
-            try:
-                commands[container.name] = self._command(
-                    container, image, interpreter, folders | secrets[container.name]
-                )
-            except CommandError as problem:
-                container.reason = f"CannotStartContainerError: {problem}"
-                raise StartError(container.reason) from None
-        task.pull_stopped = time.time()
-        self._save()
-        return commands
-
-    def _command(self, container: Container, image: Image, interpreter: Path, given: dict[str, str]) -> Command:
-        definition = self._definitions[container.name]
-        authority = str(self._runtime.certificate_authority)
-        environment = {
-            "TMPDIR": given["HOME"],
-            "PYTHONNOUSERSITE": "1",
-            "SSL_CERT_FILE": authority,
-            "PGSSLROOTCERT": authority,
-            "AWS_REGION": self.task.region,
-            "AWS_DEFAULT_REGION": self.task.region,
-            "AWS_EXECUTION_ENV": "AWS_ECS_FARGATE",
-            **given,
-            **{entry["name"]: entry.get("value", "") for entry in definition.get("environment", [])},
-            "ECS_CONTAINER_METADATA_URI_V4": metadata.uri(self._runtime.url, container),
-        }
-        return command(
-            image,
-            interpreter,
-            entry_point=definition.get("entryPoint") or None,
-            arguments=definition.get("command") or None,
-            environment=environment,
-            working_directory=definition.get("workingDirectory"),
-        )
-
-    async def _attach_log(self, container: Container) -> None:
-        destination = self._destination(container)
-        if destination is not None:
-            options = self._definitions[container.name]["logConfiguration"]["options"]
-            create = options.get("awslogs-create-group", "false") == "true"
-            if not await self._runtime.logs.ensure_group(destination.scope, destination.group, create=create):
-                raise StartError(
-                    "ResourceInitializationError: failed to validate logger args: create stream has been retried 1"
-                    " times: failed to create Cloudwatch log stream: ResourceNotFoundException: The specified log"
-                    f" group does not exist: {destination.group}"
-                )
-        await self._runtime.log_driver.attach(self._source(container), destination)
-
-    def _destination(self, container: Container) -> Destination | None:
-        options = self._definitions[container.name].get("logConfiguration", {}).get("options")
-        if options is None:
-            return None
-        scope = Scope(self.task.account, options["awslogs-region"])
-        stream = f"{options['awslogs-stream-prefix']}/{container.name}/{self.task.id}"
-        return Destination(scope, options["awslogs-group"], stream)
 
     async def _dependencies(self, name: str) -> None:
         containers = {container.name: container for container in self.task.containers}
@@ -284,7 +196,7 @@ class Life:
         limits = {entry["name"]: (entry["softLimit"], entry["hardLimit"]) for entry in definition.get("ulimits", [])}
         container.created = time.time()
         container.checked = definition.get("healthCheck", {}).get("command", ["NONE"])[0] != "NONE"
-        log_path = self._runtime.log_driver.path(self._source(container))
+        log_path = self._runtime.log_driver.path(source(self.task, container))
         try:
             process = self._runtime.containers.start(self._name(container), what, log_path, limits)
         except CommandError as problem:
@@ -406,7 +318,9 @@ class Life:
         self._to("DEPROVISIONING")
         for container in task.containers:
             with contextlib.suppress(OSError, sqlite3.Error):
-                await self._runtime.log_driver.finish(self._source(container))
+                name = source(task, container)
+                await self._runtime.log_driver.attach(name, self._preparation.destination(container))
+                await self._runtime.log_driver.finish(name)
         await asyncio.to_thread(shutil.rmtree, self._runtime.scratch_folder / task.id, ignore_errors=True)
         if not task.targets:
             self._release()
@@ -418,6 +332,9 @@ class Life:
         if container.status == "RUNNING":
             grace = self._definitions[container.name].get("stopTimeout", STOP_SECONDS)
             await self._runtime.containers.stop(name, self._runtime.stop_signal(container), grace)
+        elif container.status == "PENDING":
+            # A daemon that was killed may have started it without living to record it.
+            await self._runtime.containers.sweep(name, None)
         attending = self._attending.get(container.name)
         if attending is not None:
             await attending
@@ -463,9 +380,6 @@ class Life:
 
     def _name(self, container: Container) -> str:
         return f"ecs/{self.task.id}/{container.name}"
-
-    def _source(self, container: Container) -> str:
-        return f"{self.task.id}/{container.name}"
 
 
 def _overridden(definition: dict[str, Any], overrides: dict[str, Any]) -> dict[str, Any]:

@@ -18,6 +18,7 @@ async def take(node: Node, into: Path) -> None:
 
     `into` must not exist; its parent must. Raises PostgresError.
     """
+    await node.end_tools()
     new = into.with_name(f".{into.name}.new")
     await asyncio.to_thread(shutil.rmtree, new, ignore_errors=True)
     new.mkdir(mode=0o700)
@@ -44,7 +45,7 @@ async def lay_out(node: Node, backup: Path) -> None:
 
     Raises PostgresError when the backup is damaged or the disk is full.
     """
-    node.erase()
+    await node.erase()
     node.make_folders()
     await node.run("pg_verifybackup", "--quiet", str(backup))
     try:
@@ -58,7 +59,7 @@ async def lay_out(node: Node, backup: Path) -> None:
 
 async def clone(primary: Node, standby: Node) -> None:
     """Make a standby anew from the running primary, whose slot for it must exist. Raises PostgresError."""
-    standby.erase()
+    await standby.erase()
     standby.make_folders()
     await standby.run(
         "pg_basebackup",
@@ -84,11 +85,13 @@ async def rewind(primary: Node, former: Node) -> None:
         f"--target-pgdata={former.data}",
         f"--source-server=host='{primary.socket_folder}' port={PORT} user={access.ADMIN} dbname=postgres",
     )
-    # What the former primary had still to archive, the present one archives itself.
-    shutil.rmtree(former.data / "pg_wal" / "archive_status", ignore_errors=True)
-    (former.data / "pg_wal" / "archive_status").mkdir(mode=0o700)
-    if former.site.user:
-        os.chown(former.data / "pg_wal" / "archive_status", *former.site.user)
+    # What the former primary had still to archive, the present one archives itself; and its replication slot would
+    # keep WAL for a standby that there is no more. pg_rewind leaves both.
+    for folder in (former.data / "pg_wal" / "archive_status", former.data / "pg_replslot"):
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir(mode=0o700)
+        if former.site.user:
+            os.chown(folder, *former.site.user)
 
 
 def size(folder: Path) -> int:

@@ -91,8 +91,7 @@ class Cluster:
         """Make and start the primary: empty, or from a base backup. What an earlier attempt left is removed."""
         async with self._lock:
             for node in self.nodes.values():
-                await node.stop()
-                await asyncio.to_thread(node.erase)
+                await node.erase()
             self._states.remove()
             self.state = self._states.load()
             for folder in (self.site.archive, self.site.backups):
@@ -160,8 +159,7 @@ class Cluster:
         async with self._lock:
             await self._router(None)
             for node in self.nodes.values():
-                await node.stop()
-                await asyncio.to_thread(node.erase)
+                await node.erase()
             if not keep_archive:
                 await asyncio.to_thread(shutil.rmtree, self.site.folder, ignore_errors=True)
             await asyncio.to_thread(shutil.rmtree, self.site.sockets, ignore_errors=True)

@@ -20,10 +20,11 @@ from dock.engines.postgres.site import PORT, Site
 from dock.engines.supervisor import Process, Spec
 
 START_SECONDS = 120.0
-STOP_SECONDS = 60.0
+STOP_SECONDS = 30.0
 CONNECT_SECONDS = 10.0
 SESSION_SECONDS = 120.0
 TOOL_SECONDS = 3600.0
+TOOLS = ("initdb", "pg_basebackup", "pg_rewind", "pg_verifybackup")
 _FENCE_SECONDS = 10.0
 _SHORT_PAUSE = 0.05
 _LONG_PAUSE = 0.5
@@ -68,7 +69,7 @@ class Node:
 
     async def initialize(self) -> None:
         """`initdb`: an empty cluster with data checksums, whose only role is the dock's superuser."""
-        self.erase()
+        await self.erase()
         self.make_folders()
         await self.run(
             "initdb",
@@ -81,10 +82,12 @@ class Node:
             "--auth-host=scram-sha-256",
         )
 
-    def erase(self) -> None:
-        """Remove everything the node has on disk. The server must not run."""
-        shutil.rmtree(self.folder, ignore_errors=True)
-        shutil.rmtree(self.socket_folder, ignore_errors=True)
+    async def erase(self) -> None:
+        """End the server and every tool, in no order, and remove everything that the node has on disk."""
+        await self.end_tools()
+        await asyncio.to_thread(self.fence)
+        for folder in (self.folder, self.socket_folder):
+            await asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True)
 
     async def start(self, deadline: float = START_SECONDS) -> None:
         """Start the server and wait until it answers; nothing happens when it runs already.
@@ -188,7 +191,7 @@ class Node:
         """
         name = f"{self.process_name}/{program}"
         log = self.site.logs / f"{name.replace('/', '-')}.log"
-        await self.site.supervisor.stop(name, signal.SIGKILL)
+        await self.end_tools(program)
         log.unlink(missing_ok=True)
         process = self.site.supervisor.start(
             Spec(
@@ -206,9 +209,20 @@ class Node:
         except TimeoutError:
             raise PostgresError(f"{name} was not done in {deadline:.0f} s") from None
         finally:
-            await self.site.supervisor.stop(name, signal.SIGKILL)
+            await self.end_tools(program)
         if code != 0:
             raise PostgresError(f"{name} failed ({code}): {_tail(log)}")
+
+    async def end_tools(self, *programs: str) -> None:
+        """End these tools, or all, that run now: an earlier daemon may have left some that still write.
+
+        With their children: pg_basebackup has one that streams WAL, which would keep a server from stopping.
+        """
+        for program in programs or TOOLS:
+            name = f"{self.process_name}/{program}"
+            if (process := self.site.supervisor.find(name)) is not None:
+                process.kill_group()
+                await self.site.supervisor.stop(name, signal.SIGKILL)
 
     def last_words(self) -> str:
         """The end of the server's log, for a message."""

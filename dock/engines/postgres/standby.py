@@ -92,12 +92,12 @@ class Standby:
         cluster.state.standby_ready = False
         cluster.state.rewindable = False
         cluster.save()
-        await cluster.standby.stop()
-        await asyncio.to_thread(cluster.standby.erase)
-        async with cluster.primary.connect() as connection:
+        await cluster.standby.erase()
+        async with asyncio.timeout(_SYNCHRONISE_SECONDS), cluster.primary.connect() as connection:
+            # The slot is in use until the primary has noticed that nobody streams any more.
+            await _until(connection, _SLOT_FREE, slot(cluster.standby.name))
             await connection.execute(
-                "SELECT pg_drop_replication_slot(slot_name) FROM pg_replication_slots"
-                " WHERE slot_name = %s AND NOT active",
+                "SELECT pg_drop_replication_slot(slot_name) FROM pg_replication_slots WHERE slot_name = %s",
                 [slot(cluster.standby.name)],
             )
 
@@ -113,7 +113,8 @@ class Standby:
         cluster = self._cluster
         primary, standby = cluster.primary, cluster.standby
         try:
-            await standby.stop()
+            await standby.end_tools()
+            await asyncio.to_thread(standby.fence)
             if not cluster.state.standby_ready:
                 await self._build(primary, standby)
                 cluster.state.standby_ready = True
@@ -188,6 +189,7 @@ class Standby:
 
 
 _SEES_STANDBY = "SELECT 1 FROM pg_stat_replication WHERE application_name = %s AND sync_state = 'sync'"
+_SLOT_FREE = "SELECT 1 WHERE NOT EXISTS (SELECT FROM pg_replication_slots WHERE slot_name = %s AND active)"
 _HAS_FLUSHED = "SELECT 1 FROM pg_stat_replication WHERE flush_lsn >= %s::pg_lsn AND application_name = %s"
 
 

@@ -38,6 +38,7 @@ class Cloud:
         self._clients: dict[tuple[str, str], Any] = {}
         self._session: Any = None
         self._account: str | None = None
+        self._refused = False
         self._credentials: dict[str, str | None] | None = None
 
     @property
@@ -68,7 +69,9 @@ class Cloud:
         except ClientError as error:
             facts = error.response.get("Error", {})
             repeated = error.response.get("ResponseMetadata", {}).get("RetryAttempts", 0) > 0
-            raise CallError(operation, facts.get("Code", "Unknown"), facts.get("Message", str(error)), repeated) from error
+            raise CallError(
+                operation, facts.get("Code", "Unknown"), facts.get("Message", str(error)), repeated
+            ) from error
         except EndpointConnectionError as error:
             raise ProviderError(
                 f"the dock is not running (nothing answers at {self._endpoint(service)}): run `drydock up`"
@@ -160,8 +163,12 @@ class Cloud:
             verdict = f"{stack} forbids it"
         else:
             return
+        # Every resource is refused: the first says why.
+        repeated, self._refused = self._refused, True
         raise ProviderError(
-            f"this shell is attached to the dock, whose account is {account}; {verdict}, so nothing was changed. "
+            f"not made: the dock's account is {account}; {verdict}"
+            if repeated
+            else f"this shell is attached to the dock, whose account is {account}; {verdict}, so nothing was changed. "
             "To apply it to AWS use a shell without `drydock env`."
         )
 

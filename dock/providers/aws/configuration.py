@@ -1,7 +1,8 @@
-"""The configuration of one provider instance: `aws:region`, `allowedAccountIds` and what else an explicit provider carries."""
+"""The configuration of one provider instance: region, allowed accounts and what else an explicit provider carries."""
 
 from __future__ import annotations
 
+import contextlib
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -81,10 +82,8 @@ def decoded(inputs: Mapping[str, Any]) -> dict[str, Any]:
     values = {}
     for name, value in inputs.items():
         if isinstance(value, str) and schema.get(name, "string") not in ("string", "any") and not holds_unknown(value):
-            try:
+            # What isn't JSON keeps its type, which the check then names.
+            with contextlib.suppress(ValueError):
                 value = json.loads(value)
-            except ValueError:
-                # The check names the wrong type.
-                pass
         values[name] = value
     return values

@@ -1,4 +1,4 @@
-"""A resource type, as its file in `types/` declares it: which API calls make, read, change and remove it, and its properties.
+"""A resource type, as its file in `types/` declares it: the API calls of its life, and its properties.
 
 `types/README.md` documents the format for whoever writes one.
 """
@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
-from functools import lru_cache
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -74,8 +74,8 @@ class Read:
 class Property:
     """One input or output. `api` names it in the API, both ways; `read` is the expression where reading differs.
 
-    `read: false` says that the cloud doesn't give it back. `computed` marks an input that the cloud chooses when the program
-    doesn't. `unordered` lists are sets. `json` texts are compared by what they say.
+    `read: false` says that the cloud doesn't give it back. `computed` marks an input that the cloud chooses when the
+    program doesn't. `unordered` lists are sets. `json` texts are compared by what they say.
     """
 
     api: str = ""
@@ -158,7 +158,7 @@ def tokens() -> list[str]:
     return sorted(_token(path) for path in TYPES.glob("*/*.yaml"))
 
 
-@lru_cache(maxsize=None)
+@cache
 def declaration(token: str) -> Declaration | None:
     """That of a token like `aws:rds/instance:Instance`; None when there is none. Raises DeclarationError."""
     path = TYPES / f"{token.split(':')[1]}.yaml" if token.count(":") == 2 else None

@@ -14,7 +14,7 @@ from dock.providers.properties import holds_unknown
 from dock.providers.schema import Type
 
 # What an API gives back for something that was never set.
-_NOTHING = (None, "", False, 0, [], {})
+_NOTHING: tuple[Any, ...] = (None, "", False, 0, [], {})
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +41,7 @@ def differences(
     wanted: Mapping[str, Any],
     ignored: Iterable[str] = (),
 ) -> list[Difference]:
-    """`state` are the outputs, `before` the inputs so far, `wanted` the checked new inputs; `ignored` are paths of `ignoreChanges`."""
+    """`state` are the outputs, `before` the inputs so far, `wanted` the new ones; `ignored` are paths."""
     found = []
     patterns = [_pattern(path) for path in ignored]
     for name, kind in _compared(declared).items():
@@ -70,7 +70,7 @@ def delete_first(declared: Declaration, state: Mapping[str, Any], wanted: Mappin
 
 
 def same(wanted: Any, actual: Any, kind: Type, known: Property, was: Any = None) -> bool:
-    """Whether the actual value is as wanted. What it has besides counts only if `was` had it, the value wanted before."""
+    """Whether the actual value is as wanted. What it has besides counts only if `was`, wanted before, had it too."""
     return next(_walk(wanted, actual, was, kind, "", known), None) is None
 
 
@@ -103,8 +103,8 @@ def _walk(new: Any, old: Any, was: Any, kind: Type, path: str, known: Property) 
             yield from _as_sets(new, old, earlier, inner, path, known)
         else:
             for index in range(max(len(new), len(old))):
-                items = [each[index] if index < len(each) else None for each in (new, old, earlier)]
-                yield from _walk(*items, inner, f"{path}[{index}]", known)
+                item, other, before = (each[index] if index < len(each) else None for each in (new, old, earlier))
+                yield from _walk(item, other, before, inner, f"{path}[{index}]", known)
     elif not _equal(new, old, known):
         yield path, "add" if old is None else "delete" if new is None else "update"
 

@@ -31,7 +31,7 @@ def invoke(token: str, arguments: dict[str, Any], cloud: Cloud) -> tuple[dict[st
 
 
 def random_password(arguments: dict[str, Any], cloud: Cloud) -> tuple[dict[str, Any], list[Failure]]:
-    """As Secrets Manager makes them: 32 characters of all four kinds, each kind at least once, unless told otherwise."""
+    """As Secrets Manager makes them: unless told otherwise, 32 characters of four kinds, each at least once."""
     length = arguments.get("passwordLength", 32)
     excluded = set(arguments.get("excludeCharacters", ""))
     kinds = [
@@ -129,7 +129,9 @@ def package_schema(version: str, resources: Mapping[str, ResourceSchema]) -> str
             return {"type": "object", "additionalProperties": spec(kind["map"], hint)}
         types[hint] = {
             "type": "object",
-            "properties": {name: spec(inner, f"{hint}{name[0].upper()}{name[1:]}") for name, inner in kind["object"].items()},
+            "properties": {
+                name: spec(inner, f"{hint}{name[0].upper()}{name[1:]}") for name, inner in kind["object"].items()
+            },
             "required": list(kind.get("required", ())),
         }
         return {"$ref": f"#/types/{hint}"}

@@ -16,7 +16,7 @@ from dock.providers.aws.reading import document, find, inputs_of, outputs, regio
 from dock.providers.errors import PartlyCreated, ProviderError
 from dock.providers.expressions import evaluate, fill
 
-# Seconds: how long a call is repeated that the declaration lets be repeated, and how long a new resource may stay unseen.
+# Seconds: how long a refused call is repeated where the declaration says so; how long a new resource may stay unseen.
 RETRY_DEADLINE = 120.0
 APPEAR_DEADLINE = 30.0
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.1, 2.0
@@ -29,7 +29,9 @@ Say = Callable[[str], None]
 class Lifecycle:
     """One resource's operation. `say` shows a line of progress; `cancelled` ends every wait."""
 
-    def __init__(self, declared: Declaration, cloud: Cloud, say: Say, cancelled: threading.Event, timeout: float = 0) -> None:
+    def __init__(
+        self, declared: Declaration, cloud: Cloud, say: Say, cancelled: threading.Event, timeout: float = 0
+    ) -> None:
         self.declared = declared
         self.cloud = cloud
         self.say = say
@@ -166,7 +168,9 @@ class Lifecycle:
         until, pause = time.monotonic() + (self.timeout or RETRY_DEADLINE), _FIRST_PAUSE
         while True:
             try:
-                return self.cloud.call(step.service or self.declared.service, scope["self"]["region"], step.call, parameters)
+                return self.cloud.call(
+                    step.service or self.declared.service, scope["self"]["region"], step.call, parameters
+                )
             except CallError as error:
                 if error.code in step.ignore:
                     return {}
@@ -198,7 +202,9 @@ class Lifecycle:
                 self.say(f"waiting: {state}")
                 shown = state
             if time.monotonic() - started > deadline:
-                raise ProviderError(f"still {state} after {deadline:.0f} s; see `drydock logs`, then run `pulumi up` again")
+                raise ProviderError(
+                    f"still {state} after {deadline:.0f} s; see `drydock logs`, then run `pulumi up` again"
+                )
             self._pause(pause)
             pause = min(pause * 1.5, _LONGEST_PAUSE)
 

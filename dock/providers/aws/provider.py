@@ -59,13 +59,20 @@ class AwsProvider:
         return changes, diff.delete_first(declared, state, inputs)
 
     def preview(
-        self, token: str, inputs: dict[str, Any], state: dict[str, Any] | None, before: dict[str, Any], ignored: list[str]
+        self,
+        token: str,
+        inputs: dict[str, Any],
+        state: dict[str, Any] | None,
+        before: dict[str, Any],
+        ignored: list[str],
     ) -> dict[str, Any]:
         """The outputs that an update will leave, as far as they are known now. Asks nobody."""
         declared = _declared(token)
         given = {name: value for name, value in inputs.items() if not name.startswith("__")}
         if state is None:
-            return unknown_outputs(set(declared.properties) - set(declared.schema.inputs) | _chosen(declared, given), given)
+            return unknown_outputs(
+                set(declared.properties) - set(declared.schema.inputs) | _chosen(declared, given), given
+            )
         changed = {each.property for each in diff.differences(declared, state, before, inputs, ignored)}
         volatile = [name for name, known in declared.properties.items() if known.volatile and name not in changed]
         return {**state, **given, **unknown_outputs(volatile if changed else (), {})}

@@ -14,7 +14,7 @@ from dock.providers.expressions import evaluate, fill
 
 PARTITION = "aws"
 # Nothing that a resource is asked for is called so: these are what AWS gives when nothing was set.
-_EMPTY = (None, "", [], {})
+_EMPTY: tuple[Any, ...] = (None, "", [], {})
 
 
 def document(
@@ -50,7 +50,7 @@ def region_of(inputs: Mapping[str, Any], prior: Mapping[str, Any], cloud: Cloud)
 
 
 def find(declared: Declaration, cloud: Cloud, scope: Mapping[str, Any]) -> dict[str, Any] | None:
-    """The description of the resource that `scope` names, with the answers of all further reads; None when it is gone."""
+    """The description of the resource that `scope` names, all further reads with it; None when it is gone."""
     found = _read(declared, declared.read, cloud, scope)
     if found is None:
         return None
@@ -59,7 +59,9 @@ def find(declared: Declaration, cloud: Cloud, scope: Mapping[str, Any]) -> dict[
         inner = {**scope, "self": {**scope["self"], "found": found}}
         found[name] = _read(declared, also, cloud, inner) if not also.if_ or evaluate(also.if_, inner) else None
     if listing := tagging.listing(declared):
-        tagged = evaluate(declared.tags, {**found, **{"self": {**found["self"], "found": found}}}) if declared.tags else None
+        tagged = (
+            evaluate(declared.tags, {**found, "self": {**found["self"], "found": found}}) if declared.tags else None
+        )
         inner = {**scope, "self": {**scope["self"], "tagged": tagged, "tag_kind": declared.tag_kind}}
         found.update(_read(declared, Read(**listing), cloud, inner) or {})
     return found

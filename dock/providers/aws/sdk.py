@@ -67,7 +67,7 @@ def _object(arguments: type, sdk_types: Any) -> dict[str, Any]:
 def _type(annotation: Any, sdk_types: Any) -> Type:
     origin = typing.get_origin(annotation)
     if origin in (typing.Union, types.UnionType):
-        # An input may also be awaited, or an output: what counts is the value. A union with texts is an open enumeration.
+        # An input may also be awaited, or an output: what counts is the value. A union with texts is open.
         kinds = [
             _type(each, sdk_types)
             for each in typing.get_args(annotation)

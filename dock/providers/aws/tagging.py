@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from functools import lru_cache
+from functools import cache
 from typing import Any
 
 import yaml
@@ -12,7 +12,7 @@ from dock.providers.aws.declaration import FOLDER, Declaration
 from dock.providers.expressions import evaluate, fill
 
 
-@lru_cache(maxsize=None)
+@cache
 def _services() -> dict[str, Any]:
     services: dict[str, Any] = yaml.load((FOLDER / "tagging.yaml").read_text(), yaml.CSafeLoader)
     return services
@@ -58,7 +58,9 @@ def read(declared: Declaration, found: Mapping[str, Any]) -> dict[str, str]:
     return {name: value for name, value in tags.items() if not name.startswith("aws:")}
 
 
-def _call(spec: Mapping[str, Any], kind: str, declared: Declaration, scope: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
+def _call(
+    spec: Mapping[str, Any], kind: str, declared: Declaration, scope: Mapping[str, Any]
+) -> tuple[str, dict[str, Any]]:
     names = {"{kind}": declared.tag_kind, "{key}": spec.get("keys", {}).get(declared.tag_kind, "")}
     operation = spec[kind]["call"].replace("{kind}", names["{kind}"])
     parameters = {names.get(name, name): value for name, value in spec[kind]["parameters"].items()}

@@ -237,9 +237,8 @@ class World:
         )
 
         async def steady() -> dict[str, Any] | None:
-            service = await self.service()
-            done = service["deployments"][0]["rolloutState"] == "COMPLETED"
-            return service if done and service["events"][0]["message"].endswith("steady state.") else None
+            states = [entry["state"] for entry in self.cloud.service(Ecs).status() if entry["kind"] == "service"]
+            return await self.service() if states == ["steady"] else None
 
         return dict(await until(steady))
 

@@ -20,7 +20,7 @@ from dock.engines.blobs import BlobError, Blobs, UploadError
 from dock.engines.containers import CommandError, command, exit_status
 from dock.engines.images import Image, ImageError, Layer
 from dock.engines.interpreters import Interpreters
-from dock.engines.memory import Limit, MemoryWatch, usage
+from dock.engines.memory import Limit, MemoryWatch
 from dock.engines.output import MAX_LINE_BYTES, Output
 from tests.dock.ecs import oci
 
@@ -187,7 +187,6 @@ async def test_a_process_above_its_memory_is_reported_and_forks_do_not_count_twi
     watch, told = MemoryWatch(), asyncio.Event()
     running = asyncio.create_task(watch.run())
     try:
-        assert 60 << 20 < await asyncio.to_thread(usage, child.pid) < 150 << 20
         watch.set("roomy", Limit(150 << 20, lambda: [child.pid], lambda _: pytest.fail("counted twice")))
         await asyncio.sleep(1.2)
         watch.set("narrow", Limit(40 << 20, lambda: [child.pid], lambda _: told.set()))
@@ -208,7 +207,9 @@ def test_a_blob_is_there_whole_or_not_at_all(tmp_path: Path) -> None:
     with pytest.raises(BlobError):
         blobs.finish(upload, oci.digest(b"other"))
     assert blobs.received(upload) is None
-    assert blobs.put(b"hello") == oci.digest(b"hello")
+    upload = blobs.begin()
+    blobs.append(upload, 0, b"hello")
+    assert blobs.finish(upload, oci.digest(b"hello")) == 5
     assert blobs.read(oci.digest(b"hello")) == b"hello"
     with pytest.raises(BlobError):
         blobs.path("sha256:../../etc")

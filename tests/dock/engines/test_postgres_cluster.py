@@ -195,6 +195,9 @@ async def test_a_former_primary_never_comes_back_as_one(rig: Rig) -> None:
         async with former.connect("postgres") as connection:
             cursor = await connection.execute("SELECT pg_is_in_recovery(), (SELECT n FROM public.t)")
             assert await cursor.fetchone() == (True, 1)
+            # A slot of its time as primary would keep WAL for ever.
+            cursor = await connection.execute("SELECT count(*) FROM pg_replication_slots")
+            assert await cursor.fetchone() == (0,)
             with pytest.raises(psycopg.errors.ReadOnlySqlTransaction):
                 await connection.execute("INSERT INTO public.t VALUES (2)")
 

@@ -17,7 +17,7 @@ from botocore.exceptions import ClientError
 
 from tests.dock.rds.rig import Dock, Instance, create, end_what_is_left, until
 
-pytestmark = [pytest.mark.dock, pytest.mark.xdist_group("rds-faults")]
+pytestmark = pytest.mark.dock
 
 
 @pytest.fixture

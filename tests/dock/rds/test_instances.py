@@ -15,7 +15,7 @@ from botocore.exceptions import ClientError
 from dock.cloud import ACCOUNTS, REGIONS
 from tests.dock.rds.rig import PASSWORD, Dock, Instance, create
 
-pytestmark = [pytest.mark.dock, pytest.mark.xdist_group("rds-instances")]
+pytestmark = pytest.mark.dock
 
 
 def refusal(method: Any, **parameters: Any) -> tuple[str, str]:

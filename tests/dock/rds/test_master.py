@@ -7,7 +7,7 @@ import pytest
 
 from tests.dock.rds.rig import PASSWORD, Instance
 
-pytestmark = [pytest.mark.dock, pytest.mark.xdist_group("rds-master")]
+pytestmark = pytest.mark.dock
 
 DENIED = (psycopg.errors.InsufficientPrivilege, psycopg.errors.UndefinedObject, psycopg.errors.ReservedName)
 

@@ -14,7 +14,7 @@ import pytest
 from tests.dock.rds.rig import Dock, Instance, alive, create, until
 from tests.dock.rds.writer import Writer
 
-pytestmark = [pytest.mark.dock, pytest.mark.xdist_group("rds-multi_az")]
+pytestmark = pytest.mark.dock
 
 
 @pytest.fixture(scope="module")
@@ -207,6 +207,7 @@ def test_an_instance_is_converted_to_multi_az_and_back(pair: Instance) -> None:
     assert not described["MultiAZ"]
     assert "SecondaryAvailabilityZone" not in described
     assert list(pair.nodes()) == ["primary"]
+    assert pair.query("SELECT count(*) FROM pg_replication_slots") == 0
     assert pair.query("SELECT count(*) FROM written") > 0
     pair.rds.modify_db_instance(DBInstanceIdentifier="pair", MultiAZ=True, ApplyImmediately=True)
     assert pair.wait()["MultiAZ"]

@@ -10,7 +10,7 @@ from botocore.exceptions import ClientError
 
 from tests.dock.rds.rig import Dock, Instance, create, until
 
-pytestmark = [pytest.mark.dock, pytest.mark.xdist_group("rds-parameter_groups")]
+pytestmark = pytest.mark.dock
 
 
 def parameter(name: str, value: str, method: str = "immediate") -> dict[str, str]:

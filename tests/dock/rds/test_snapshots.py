@@ -10,7 +10,7 @@ from botocore.exceptions import ClientError
 
 from tests.dock.rds.rig import Dock, Instance, create, until
 
-pytestmark = [pytest.mark.dock, pytest.mark.xdist_group("rds-snapshots")]
+pytestmark = pytest.mark.dock
 
 
 def snapshot_status(instance: Instance, name: str) -> str:

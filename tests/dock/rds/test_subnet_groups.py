@@ -10,7 +10,7 @@ from botocore.exceptions import ClientError
 from dock.cloud import REGIONS
 from tests.dock.rds.rig import Dock, create, until
 
-pytestmark = [pytest.mark.dock, pytest.mark.xdist_group("rds-subnet_groups")]
+pytestmark = pytest.mark.dock
 
 
 @pytest.fixture(scope="module")

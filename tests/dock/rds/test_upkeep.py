@@ -15,7 +15,7 @@ from dock.store import Scope
 from tests.dock.conftest import call, running_cloud
 from tests.dock.rds.rig import PASSWORD
 
-pytestmark = [pytest.mark.dock, pytest.mark.xdist_group("rds-upkeep")]
+pytestmark = pytest.mark.dock
 
 DAY = 86400
 
