@@ -28,7 +28,8 @@ check: setup ## Format, lint, types, arrows between packages, fast tests
 	$(BIN)/pytest -n 2 -m "not dock and not engine"
 
 test: setup ## All tests: the fast ones, and those on real engines
-	$(BIN)/pytest -n 2
+	$(BIN)/pytest -n 2 --ignore=tests/rehearsals
+	$(BIN)/pytest tests/rehearsals
 
 format: setup ## Format the code
 	$(BIN)/ruff format .

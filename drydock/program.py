@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 from collections.abc import Mapping
 from pathlib import Path
 
+import psutil
 import yaml
 
 from dock.certificates import write_private
@@ -65,6 +67,7 @@ def pulumi(arguments: list[str], environment: Mapping[str, str]) -> str:
 def apply(home: Home, stack: str, log: Path) -> None:
     """`pulumi up` for a stack; the engine's own progress goes to the terminal and to `log`."""
     environment = attach(home)
+    _release(home, stack, environment)
     command = ["pulumi", "up", "--yes", "--skip-preview", "--suppress-permalink", "--stack", stack, "--non-interactive"]
     with (
         log.open("a") as kept,
@@ -82,3 +85,24 @@ def apply(home: Home, stack: str, log: Path) -> None:
             f"pulumi up --stack {stack} failed; the lines above and {log} say why",
             f'eval "$(drydock env)" && pulumi up --stack {stack}',
         )
+
+
+def _release(home: Home, stack: str, environment: Mapping[str, str]) -> None:
+    """Take away the lock of an engine that was killed. One that is alive keeps it, and `pulumi up` then says so."""
+    for lock in (home.pulumi / "state" / ".pulumi" / "locks").rglob("*.json"):
+        if lock.parent.name != stack:
+            continue
+        try:
+            holder = int(json.loads(lock.read_text())["pid"])
+        except (OSError, ValueError, KeyError):
+            continue
+        if not _runs(holder):
+            pulumi(["cancel", "--yes", "--stack", stack], environment)
+            return
+
+
+def _runs(pid: int) -> bool:
+    try:
+        return bool(psutil.Process(pid).status() != psutil.STATUS_ZOMBIE)
+    except psutil.NoSuchProcess:
+        return False

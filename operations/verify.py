@@ -73,8 +73,8 @@ class Plan:
     @property
     def _effect(self) -> str:
         return (
-            f"Takes about {self.seconds:.0f} s. Changes nothing: what it writes to the database is a message that no table"
-            f" keeps, the key it writes is deleted (and expires after {cache.KEY_SECONDS} s)."
+            f"Takes about {self.seconds:.0f} s. Changes nothing: what it writes to the database is a message that no"
+            f" table keeps, the key it writes is deleted (and expires after {cache.KEY_SECONDS} s)."
         )
 
 

@@ -157,7 +157,7 @@ async def main() -> None:
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, ended.set)
-    await serve(Durable(snapshots), config, shutdown_trigger=ended.wait)  # type: ignore[arg-type]
+    await serve(Durable(snapshots), config, shutdown_trigger=ended.wait)
     snapshots.save_all()
 
 

@@ -16,8 +16,8 @@ class Service(Part):
     name: Name
     container: Name
     port: Port
-    # For the load balancer: says that this task serves, not whether the database does. A deep check there would take every
-    # task out of service, and have them restarted, whenever the database fails over.
+    # For the load balancer: says that this task serves, not whether the database does. A deep check there would
+    # take every task out of service, and have them restarted, whenever the database fails over.
     liveness_path: AbsolutePath
     health_path: AbsolutePath
     database_health_path: AbsolutePath

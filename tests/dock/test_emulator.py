@@ -1,4 +1,4 @@
-"""The contract with the emulator's package: what was acknowledged survives SIGKILL, and no secret lies in clear text."""
+"""The contract with the emulator's package: what it acknowledged survives SIGKILL, no secret lies in clear text."""
 
 from __future__ import annotations
 

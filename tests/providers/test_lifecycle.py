@@ -115,6 +115,28 @@ class TestCreate:
         with pytest.raises(CallError, match="DBInstanceAlreadyExists"):
             lifecycle("aws:rds/instance:Instance", cloud).create({"identifier": "db", "engine": "postgres"})
 
+    @pytest.mark.parametrize(("present", "ours"), [("local", True), ("staging", False)])
+    def test_what_a_killed_run_made_is_ours_when_it_carries_our_tags(self, present: str, ours: bool) -> None:
+        instance = {
+            "DBInstanceIdentifier": "db",
+            "DbiResourceId": "db-ABC",
+            "DBInstanceArn": "arn:db",
+            "DBInstanceStatus": "available",
+        }
+        cloud = ScriptedCloud(
+            {
+                "CreateDBInstance": refusing("DBInstanceAlreadyExists"),
+                "DescribeDBInstances": {"DBInstances": [instance]},
+                "ListTagsForResource": {"TagList": [{"Key": "environment", "Value": present}]},
+            }
+        )
+        inputs = {"identifier": "db", "engine": "postgres", "tagsAll": {"environment": "local"}}
+        if ours:
+            assert lifecycle("aws:rds/instance:Instance", cloud).create(inputs)[0] == "db-ABC"
+        else:
+            with pytest.raises(CallError, match="DBInstanceAlreadyExists"):
+                lifecycle("aws:rds/instance:Instance", cloud).create(inputs)
+
     def test_what_is_not_given_is_not_sent(self) -> None:
         cloud = ScriptedCloud({"CreateSubnet": refusing("Stop")})
         with pytest.raises(CallError):

@@ -48,7 +48,7 @@ class Lifecycle:
         try:
             answer = self._call(first, scope, inputs, tagging.on_create(declared, scope))
         except CallError as error:
-            if not error.repeated or error.code not in declared.exists:
+            if error.code not in declared.exists or not (error.repeated or self._is_ours(scope)):
                 raise
             answer = None
         scope["answer"] = answer or {}
@@ -232,6 +232,14 @@ class Lifecycle:
         except Exception as error:
             self.say(f"its state can't be read: {_told(error)}")
         return {**prior, "region": region_of(inputs, prior, self.cloud)} if self.declared.regional else dict(prior)
+
+    def _is_ours(self, scope: dict[str, Any]) -> bool:
+        """Whether what has the name already carries exactly the tags that are wanted: then a run made it that was
+        killed before it could say so. Tags name platform and environment, so nobody else's resource has them all."""
+        wanted = scope["self"]["tags"]
+        if not wanted or (found := find(self.declared, self.cloud, scope)) is None:
+            return False
+        return tagging.read(self.declared, found) == wanted
 
     def _found_id(self, scope: dict[str, Any]) -> Any:
         """The id of a resource whose creation was answered, but not heard."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import select
@@ -216,6 +217,16 @@ def alive(pid: int) -> bool:
         return bool(psutil.Process(pid).status() != psutil.STATUS_ZOMBIE)
     except psutil.NoSuchProcess:
         return False
+
+
+def memory(pid: int) -> int:
+    """Bytes (PSS) of a server and its backends; one that ends meanwhile doesn't count."""
+    total = 0
+    leader = psutil.Process(pid)
+    for process in [leader, *leader.children()]:
+        with contextlib.suppress(psutil.NoSuchProcess):
+            total += process.memory_full_info().pss
+    return total
 
 
 def end_what_is_left(root: Path) -> None:

@@ -11,7 +11,7 @@ import psutil
 import psycopg
 import pytest
 
-from tests.dock.rds.rig import Dock, Instance, alive, create, until
+from tests.dock.rds.rig import Dock, Instance, alive, create, memory, until
 from tests.dock.rds.writer import Writer
 
 pytestmark = pytest.mark.dock
@@ -229,10 +229,7 @@ def test_down_and_up_keep_rows_roles_and_address(dock: Dock, pair: Instance) -> 
 
 
 def test_the_pair_is_small(pair: Instance, capsys: pytest.CaptureFixture[str]) -> None:
-    total = 0
-    for node in pair.synchronous().values():
-        leader = psutil.Process(node["pid"])
-        total += sum(process.memory_full_info().pss for process in [leader, *leader.children()])
+    total = sum(memory(node["pid"]) for node in pair.synchronous().values())
     with capsys.disabled():
         print(f"\nprimary and standby: {total / 2**20:.0f} MB PSS")
     assert total < 150 * 2**20
