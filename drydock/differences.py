@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dock.aws.ecs import declared
 from dock.emulator import EMULATED_SERVICES
 from dock.services import SERVICES
 from drydock.shell import PROJECT
@@ -17,13 +18,21 @@ def page() -> str:
     parts.append(f"## Served by the emulator\n\n{emulated}: records alone. Every other service is refused by name.")
     for service in sorted(SERVICES, key=lambda kind: kind.name):
         rows = [
-            f"| {name} | {' '.join(sorted(declared.records)) or '–'} |"
-            for name, declared in sorted(service.operations().items())
+            f"| {name} | {' '.join(sorted(operation.records)) or '–'} |"
+            for name, operation in sorted(service.operations().items())
         ]
         parts.append(
             f"## {service.name}\n\nWhat isn't in this table is refused, and so is every parameter that an operation"
             " neither acts on nor records.\n\n| operation | recorded only |\n|---|---|\n" + "\n".join(rows)
         )
+    nested = "\n".join(
+        f"| {parameter} | {' '.join(sorted(names)) or '–'} |" for parameter, names in sorted(declared.RECORDS.items())
+    )
+    parts.append(
+        "## ecs, inside its parameters\n\n| parameter | recorded only |\n|---|---|\n"
+        + nested
+        + "\n\nOther members that the dock has no use for are refused, unless they are empty or false."
+    )
     return "\n\n".join(parts) + "\n"
 
 

@@ -239,7 +239,7 @@ class Lifecycle:
         wanted = scope["self"]["tags"]
         if not wanted or (found := find(self.declared, self.cloud, scope)) is None:
             return False
-        return tagging.read(self.declared, found) == wanted
+        return bool(tagging.read(self.declared, found) == wanted)
 
     def _found_id(self, scope: dict[str, Any]) -> Any:
         """The id of a resource whose creation was answered, but not heard."""
