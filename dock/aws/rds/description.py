@@ -30,12 +30,16 @@ def instance(
     scope: Scope,
     record: Record,
     *,
+    protected: bool,
     address: str | None,
     in_sync: bool,
     subnet_group: dict[str, Any] | None,
     restorable: float | None,
 ) -> dict[str, Any]:
-    """A DBInstance. `address` is None before there is an endpoint, `restorable` until when WAL is archived."""
+    """A DBInstance. `address` is None before there is an endpoint, `restorable` until when WAL is archived.
+
+    `protected` says that a standby, where there is one, is synchronous: while it isn't, no second zone is shown.
+    """
     shape = record["shape"]
     described = {
         **shape,
@@ -72,6 +76,8 @@ def instance(
     if record["endpoint"] and address is not None:
         described["Endpoint"] = {"Address": address, "Port": record["port"]}
         described["InstanceCreateTime"] = moment(record["created"])
+    if not protected:
+        described.pop("SecondaryAvailabilityZone", None)
     if restorable is not None:
         described["LatestRestorableTime"] = moment(restorable)
     return described

@@ -199,9 +199,12 @@ class Instances(Part):
         if record["shape"]["BackupRetentionPeriod"] and record["backup_completed"]:
             # Each segment that arrives changes the folder.
             restorable = archive.stat().st_mtime if archive.exists() else None
+        cluster = self.fleet.known(record["resource_id"])
+        standbys = [node for node in cluster.describe() if node["role"] == "standby"] if cluster else []
         return description.instance(
             call.scope,
             record,
+            protected=all(node["synchronous"] for node in standbys),
             address=self.fleet.address(record["resource_id"]) if record["endpoint"] else None,
             in_sync=self.fleet.in_sync(call.scope, record),
             subnet_group=group,
