@@ -37,6 +37,7 @@ class Store:
         self._undo: list[tuple[Table, tuple[Scope, str], str | None]] = []
         self._tables: dict[str, Table] = {}
         self._connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=10)
+        path.chmod(0o600)
         self._connection.execute("PRAGMA journal_mode=WAL")
         self._connection.execute("PRAGMA synchronous=FULL")
         self._connection.execute(
