@@ -88,7 +88,7 @@ def plan(manifest: Manifest, parameters: VerifyParameters) -> Plan:
     lines.append(
         (
             database.AREA,
-            f"{manifest.database.identifier}: instance{standby}, a session that reads and writes,"
+            f"{manifest.database.identifier}: instance{standby}, a session that writes,"
             f" latency ≤ {limits.database_latency_seconds * 1000:g} ms,"
             f" connections ≤ {limits.connections_percent:g} %",
         )
