@@ -345,8 +345,13 @@ def _look_around(target: Target) -> Session:
             connection.rollback()
             # A message in the write-ahead log: a write that needs no table and no right beyond connecting, is
             # refused by a standby, and commits only when the synchronous standby has it.
-            connection.execute("select pg_logical_emit_message(true, 'drydock', 'verify')")
+            written = connection.execute(
+                "select current_setting('transaction_read_only'), pg_logical_emit_message(true, 'drydock', 'verify')"
+            ).fetchone()
             connection.commit()
+            # A read-only session may still write a message.
+            if written is None or written[0] != "off":
+                write_error = "sessions of this role are read-only"
         except psycopg.Error as error:
             write_error = _first_line(error)
         return Session(

@@ -237,16 +237,21 @@ class Lifecycle:
         """Whether what has the name already carries exactly the tags that are wanted: then a run made it that was
         killed before it could say so. Tags name platform and environment, so nobody else's resource has them all."""
         wanted = scope["self"]["tags"]
-        if not wanted or (found := find(self.declared, self.cloud, scope)) is None:
+        if not wanted or (found := self._namesake(scope)) is None:
             return False
         return bool(tagging.read(self.declared, found) == wanted)
 
     def _found_id(self, scope: dict[str, Any]) -> Any:
         """The id of a resource whose creation was answered, but not heard."""
-        found = find(self.declared, self.cloud, scope)
+        found = self._namesake(scope)
         if found is None:
             raise ProviderError("it exists already and can't be found")
         return evaluate(self.declared.canonical_id or self.declared.id, {**scope, **found})
+
+    def _namesake(self, scope: dict[str, Any]) -> dict[str, Any] | None:
+        """The description of what has the name that is wanted; its id isn't known unless it is the name."""
+        id = evaluate(self.declared.id, {**scope, "answer": {}})
+        return find(self.declared, self.cloud, {**scope, "self": {**scope["self"], "id": id}})
 
     def _pause(self, seconds: float) -> None:
         if self.cancelled.wait(seconds):
