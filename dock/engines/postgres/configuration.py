@@ -93,6 +93,8 @@ def server_configuration(
         "synchronous_standby_names": f'"{synchronous}"' if synchronous else "",
         "primary_conninfo": _follow(site, node, follow) if follow else "",
         "primary_slot_name": slot(node) if follow else "",
+        # A former primary that was rewound starts from a checkpoint whose segments the new one may have recycled.
+        "restore_command": _restore_command(site) if follow and settings.archive else "",
         "recovery_target_timeline": "latest",
         "log_destination": "stderr",
         "logging_collector": "off",
@@ -181,6 +183,10 @@ sync "$archive"
     path = archive_program(site)
     _write(path, script, site.user)
     path.chmod(0o755)
+
+
+def _restore_command(site: Site) -> str:
+    return f"cp {shlex.quote(str(site.archive))}/%f %p"
 
 
 def _archive_command(site: Site) -> str:

@@ -49,7 +49,9 @@ class Standby:
         cluster = self._cluster
         now = time.monotonic()
         repairing = self._repair is not None and not self._repair.done()
-        if not repairing and cluster.standby.process is None and now >= self._retry_at:
+        # One that runs but could not be made ready never will be: it is made anew like one that is dead.
+        useless = cluster.standby.process is None or not cluster.state.standby_ready
+        if not repairing and useless and now >= self._retry_at:
             if cluster.state.waiting and not cluster.state.standby_ready:
                 # It is about to be erased: nobody may take it for a copy of every commit any more.
                 await self.relax()
