@@ -186,7 +186,7 @@ sync "$archive"
 
 
 def _restore_command(site: Site) -> str:
-    return f"cp {shlex.quote(str(site.archive))}/%f %p"
+    return f"cp {shlex.quote(str(site.archive)).replace('%', '%%')}/%f %p"
 
 
 def _archive_command(site: Site) -> str:

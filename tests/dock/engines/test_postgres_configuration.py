@@ -97,6 +97,17 @@ def test_values_are_quoted_and_what_the_cluster_decides_is_not_overruled(site: S
     assert "100%% full" in command
 
 
+def test_a_standby_takes_what_its_primary_has_recycled_from_the_archive(site: Site) -> None:
+    """A former primary that was rewound hung for ever: the segment that it began with was gone from the new one."""
+    standby = server_configuration(site, "b", Settings(), synchronous=None, follow="a")
+    (command,) = [line for line in standby.splitlines() if line.startswith("restore_command")]
+    assert command.startswith("restore_command = 'cp ")
+    assert command.endswith("/%f %p'")
+    assert "100%% full" in command
+    primary = server_configuration(site, "a", Settings(), synchronous="b", follow=None)
+    assert "restore_command = ''" in primary
+
+
 def test_without_archiving_every_segment_is_given_up(site: Site) -> None:
     text = server_configuration(site, "a", Settings(archive=False), synchronous="b", follow=None)
     assert "archive_command = '/bin/true'" in text
