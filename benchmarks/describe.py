@@ -12,6 +12,9 @@ from botocore.config import Config
 from benchmarks.figure import Figure, in_pairs, spread
 
 CALLS = 200
+# The emulator's own describe of rds took 2.2 × its sts, its describe of ecs 1.5 × (p50 of 200 calls each).
+BOUNDS = {"rds": 2.2}
+OTHER_BOUND = 1.5
 
 
 def measure(
@@ -38,6 +41,7 @@ def measure(
     figures = []
     for name, call in ours.items():
         mine, theirs = in_pairs(call, peer.get_caller_identity, CALLS)
+        bound = BOUNDS.get(name.split()[0], OTHER_BOUND)
         ratio = statistics.median(mine) / statistics.median(theirs)
         figures.append(
             Figure(
@@ -45,8 +49,8 @@ def measure(
                 spread(mine, "ms", 1000),
                 f"the emulator's sts {spread(theirs, 'ms', 1000)}",
                 ratio,
-                "≤ the emulator's own describe of it: 1.5 × (rds), 2.2 × (ecs) its sts",
-                ratio <= 2.2,
+                f"≤ {bound} ×, as the emulator's own describe",
+                ratio <= bound,
             )
         )
     return figures
