@@ -259,7 +259,7 @@ def test_nothing_but_the_settings_reads_the_configuration():
         for node in ast.walk(ast.parse(path.read_text()))
         if isinstance(node, ast.Attribute) and ast.unparse(node) == "pulumi.Config"
     ]
-    assert readers == ["stacks/settings.py"]
+    assert readers == ["stacks/settings/reading.py"]
 
 
 def keys(model: type[Part], prefix: str = "") -> list[str]:

@@ -15,7 +15,8 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.pbkdf2 import PBKDF2HMAC
 
-from stacks import settings
+from stacks.settings import PROJECT as PROJECT_NAME
+from stacks.settings.schema import SCHEMA, schema
 from tests.stacks.files import PROJECT, STACKS, stack_file
 
 DOCK_PASSPHRASE = "dock"
@@ -24,16 +25,16 @@ every_stack = pytest.mark.parametrize("stack", STACKS)
 
 def test_the_schema_is_current():
     """After a change of the settings: `python -m stacks.settings`."""
-    assert json.loads(settings.SCHEMA.read_text()) == settings.schema()
+    assert json.loads(SCHEMA.read_text()) == schema()
 
 
 def test_the_schema_is_a_schema():
-    jsonschema.Draft202012Validator.check_schema(settings.schema())
+    jsonschema.Draft202012Validator.check_schema(schema())
 
 
 @every_stack
 def test_a_stack_file_is_valid(stack):
-    jsonschema.validate(stack_file(stack), settings.schema())
+    jsonschema.validate(stack_file(stack), schema())
 
 
 @pytest.mark.parametrize(
@@ -48,20 +49,20 @@ def test_the_schema_refuses_what_the_program_refuses(path, value):
         group = group[name]
     group[last] = value
     with pytest.raises(jsonschema.ValidationError):
-        jsonschema.validate(document, settings.schema())
+        jsonschema.validate(document, schema())
 
 
 def test_the_schema_refuses_settings_outside_of_their_object():
     document = stack_file("local")
     document["config"]["drydock:region"] = "us-east-1"
     with pytest.raises(jsonschema.ValidationError):
-        jsonschema.validate(document, settings.schema())
+        jsonschema.validate(document, schema())
 
 
 @every_stack
 def test_editors_find_the_schema(stack):
     first = (PROJECT / f"Pulumi.{stack}.yaml").read_text().splitlines()[0]
-    assert first == f"# yaml-language-server: $schema={settings.SCHEMA.relative_to(PROJECT)}"
+    assert first == f"# yaml-language-server: $schema={SCHEMA.relative_to(PROJECT)}"
 
 
 @every_stack
@@ -81,7 +82,7 @@ def test_the_docks_passphrase_fits_so_that_the_engine_leaves_the_file_alone(stac
 
 def test_the_project_runs_stacks_in_the_virtual_environment():
     project = yaml.safe_load((PROJECT / "Pulumi.yaml").read_text())
-    assert project["name"] == settings.PROJECT
+    assert project["name"] == PROJECT_NAME
     assert (PROJECT / project["main"] / "__main__.py").is_file()
     assert project["runtime"] == {"name": "python", "options": {"virtualenv": ".venv"}}
 
