@@ -9,11 +9,11 @@ import sys
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks import describe, memory, preview, traffic, up
+from benchmarks import access, alarms, describe, dns, edge, memory, preview, traffic, up
 from benchmarks.figure import Figure
 from dock.home import Home
 from drydock import daemon
-from drydock.shell import attach, variables
+from drydock.shell import attach, endpoint, variables
 from operations.parameters import Where
 from operations.target import Target
 
@@ -36,7 +36,16 @@ def main() -> int:
         *describe.measure(
             status["endpoint_url"], emulator, manifest.account, manifest.region, service.cluster, service.service
         ),
+        *access.measure(status["endpoint_url"], manifest.account, manifest.region, service.cluster, service.service),
+        *dns.measure(status["endpoint_url"], os.environ["DRYDOCK_DNS"], manifest.account, manifest.dns.record),
+        *alarms.measure(status["endpoint_url"], emulator, manifest.account, manifest.region, status["pid"]),
         *traffic.measure(service.url, targets),
+        *edge.measure(
+            service.url,
+            endpoint(home)["edge"],
+            os.environ["CLOUDFLARE_BASE_URL"],
+            os.environ["CLOUDFLARE_API_TOKEN"],
+        ),
         *preview.measure(attach(home)),
         *up.measure(),
     ]

@@ -14,11 +14,23 @@ PLATFORM_VERSION = "1.4.0"
 
 
 @dataclass(frozen=True, kw_only=True)
+class BlueGreen:
+    """New tasks come up beside the old ones, in the target group of the two that is idle. Both run for `bake_minutes`
+    after the traffic has gone over, so that a rollback is a matter of the traffic alone."""
+
+    bake_minutes: pulumi.Input[int]
+    alternate_target_group_arn: pulumi.Input[str]
+    production_rule_arn: pulumi.Input[str]
+    test_rule_arn: pulumi.Input[str] | None
+
+
+@dataclass(frozen=True, kw_only=True)
 class EcsServiceArgs:
     """`variables` and `secrets` as in `TaskTemplateArgs`; the migration has `migration_secrets` in addition.
 
     During a deployment at least `minimum_healthy_percent` of the tasks serve, and at most `maximum_percent` run.
-    `grace_seconds`: how long a task that has just started may answer health checks badly.
+    `grace_seconds`: how long a task that has just started may answer health checks badly. Without `blue_green`
+    deployments are rolling. An alarm of `deployment_alarms`, given by name, that goes off during one rolls it back.
     """
 
     account: pulumi.Input[str]
@@ -44,6 +56,9 @@ class EcsServiceArgs:
     minimum_healthy_percent: pulumi.Input[int]
     maximum_percent: pulumi.Input[int]
     grace_seconds: pulumi.Input[int]
+    boundary_arn: pulumi.Input[str] | None = None
+    blue_green: BlueGreen | None = None
+    deployment_alarms: Sequence[pulumi.Input[str]] = ()
 
 
 class EcsService(pulumi.ComponentResource):
@@ -71,6 +86,7 @@ class EcsService(pulumi.ComponentResource):
             name=f"{name}-task",
             description=f"What the application {name} may do on AWS",
             assume_role_policy=assumed_by_tasks(args.account),
+            permissions_boundary=args.boundary_arn,
             opts=child,
         )
 
@@ -99,6 +115,7 @@ class EcsService(pulumi.ComponentResource):
                     log_group=log_group.name,
                     log_group_arn=log_group.arn,
                     task_role_arn=task_role.arn,
+                    boundary_arn=args.boundary_arn,
                 ),
                 child,
             )
@@ -108,6 +125,9 @@ class EcsService(pulumi.ComponentResource):
         migrating = template(
             f"{name}-migrate", {**args.secrets, **args.migration_secrets}, None, args.migration_command
         )
+
+        sides = args.blue_green
+        traffic = _traffic_role(name, args, sides, child) if sides is not None else None
 
         service = aws.ecs.Service(
             f"{name}-service",
@@ -128,9 +148,27 @@ class EcsService(pulumi.ComponentResource):
             ),
             load_balancers=[
                 aws.ecs.ServiceLoadBalancerArgs(
-                    target_group_arn=args.target_group_arn, container_name=args.container, container_port=args.port
+                    target_group_arn=args.target_group_arn,
+                    container_name=args.container,
+                    container_port=args.port,
+                    advanced_configuration=aws.ecs.ServiceLoadBalancerAdvancedConfigurationArgs(
+                        alternate_target_group_arn=sides.alternate_target_group_arn,
+                        production_listener_rule=sides.production_rule_arn,
+                        test_listener_rule=sides.test_rule_arn,
+                        role_arn=traffic,
+                    )
+                    if sides is not None and traffic is not None
+                    else None,
                 )
             ],
+            deployment_configuration=aws.ecs.ServiceDeploymentConfigurationArgs(
+                strategy="BLUE_GREEN", bake_time_in_minutes=pulumi.Output.from_input(sides.bake_minutes).apply(str)
+            )
+            if sides is not None
+            else None,
+            alarms=aws.ecs.ServiceAlarmsArgs(alarm_names=list(args.deployment_alarms), enable=True, rollback=True)
+            if args.deployment_alarms
+            else None,
             enable_ecs_managed_tags=True,
             propagate_tags="SERVICE",
             enable_execute_command=False,
@@ -150,3 +188,65 @@ class EcsService(pulumi.ComponentResource):
                 "migration_template_arn": self.migration_template_arn,
             }
         )
+
+
+def _traffic_role(
+    name: str, args: EcsServiceArgs, sides: BlueGreen, child: pulumi.ResourceOptions
+) -> pulumi.Output[str]:
+    """The role with which ECS moves traffic from one side to the other; known once it may."""
+    role = aws.iam.Role(
+        f"{name}-traffic",
+        name=f"{name}-traffic",
+        description=f"Moves traffic of {name} between its two target groups in deployments",
+        assume_role_policy=pulumi.Output.json_dumps(
+            {
+                "Version": "2012-10-17",
+                "Statement": [
+                    {
+                        "Effect": "Allow",
+                        "Principal": {"Service": "ecs.amazonaws.com"},
+                        "Action": "sts:AssumeRole",
+                        "Condition": {"StringEquals": {"aws:SourceAccount": args.account}},
+                    }
+                ],
+            }
+        ),
+        permissions_boundary=args.boundary_arn,
+        opts=child,
+    )
+    rules = [sides.production_rule_arn, *([] if sides.test_rule_arn is None else [sides.test_rule_arn])]
+    groups = [args.target_group_arn, sides.alternate_target_group_arn]
+    policy = aws.iam.RolePolicy(
+        f"{name}-traffic",
+        name="move",
+        role=role.name,
+        policy=pulumi.Output.json_dumps(
+            {
+                "Version": "2012-10-17",
+                "Statement": [
+                    # Elastic Load Balancing restricts no Describe to a resource.
+                    {
+                        "Effect": "Allow",
+                        "Action": [
+                            "elasticloadbalancing:DescribeListeners",
+                            "elasticloadbalancing:DescribeRules",
+                            "elasticloadbalancing:DescribeTargetGroups",
+                            "elasticloadbalancing:DescribeTargetHealth",
+                        ],
+                        "Resource": "*",
+                    },
+                    {"Effect": "Allow", "Action": "elasticloadbalancing:ModifyRule", "Resource": rules},
+                    {
+                        "Effect": "Allow",
+                        "Action": [
+                            "elasticloadbalancing:RegisterTargets",
+                            "elasticloadbalancing:DeregisterTargets",
+                        ],
+                        "Resource": groups,
+                    },
+                ],
+            }
+        ),
+        opts=child,
+    )
+    return pulumi.Output.all(role.arn, policy.id).apply(lambda known: str(known[0]))

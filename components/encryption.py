@@ -1,4 +1,4 @@
-"""The KMS key that an environment's data are encrypted with."""
+"""The KMS key that data of a region are encrypted with."""
 
 from __future__ import annotations
 
@@ -10,12 +10,14 @@ import pulumi_aws as aws
 
 @dataclass(frozen=True, kw_only=True)
 class EncryptionArgs:
-    """`deletion_window_days`: 7 to 30. `protect`: the key can't be deleted; without it, nothing can be read again."""
+    """`deletion_window_days`: 7 to 30. `protect`: the key can't be deleted; without it, nothing can be read again.
+    `trails`: CloudTrail may encrypt the account's trails with it."""
 
     account: pulumi.Input[str]
     region: pulumi.Input[str]
     deletion_window_days: pulumi.Input[int]
     protect: bool
+    trails: bool = False
 
 
 class Encryption(pulumi.ComponentResource):
@@ -29,8 +31,10 @@ class Encryption(pulumi.ComponentResource):
         super().__init__("drydock:components:Encryption", name, None, opts)
         logs = pulumi.Output.concat("logs.", args.region, ".amazonaws.com")
         groups = pulumi.Output.concat("arn:aws:logs:", args.region, ":", args.account, ":log-group:*")
+        trails = pulumi.Output.concat("arn:aws:cloudtrail:*:", args.account, ":trail/*")
         key = aws.kms.Key(
             f"{name}-key",
+            region=args.region,
             description=f"Data of {name}",
             enable_key_rotation=True,
             deletion_window_in_days=args.deletion_window_days,
@@ -60,6 +64,34 @@ class Encryption(pulumi.ComponentResource):
                             "Resource": "*",
                             "Condition": {"ArnLike": {"kms:EncryptionContext:aws:logs:arn": groups}},
                         },
+                        {
+                            # Without it an alarm could not publish to an encrypted topic, and nobody would notice.
+                            "Sid": "Alarms",
+                            "Effect": "Allow",
+                            "Principal": {"Service": "cloudwatch.amazonaws.com"},
+                            "Action": ["kms:Decrypt", "kms:GenerateDataKey*"],
+                            "Resource": "*",
+                            "Condition": {"StringEquals": {"aws:SourceAccount": args.account}},
+                        },
+                        *(
+                            [
+                                {
+                                    "Sid": "Trails",
+                                    "Effect": "Allow",
+                                    "Principal": {"Service": "cloudtrail.amazonaws.com"},
+                                    "Action": ["kms:GenerateDataKey*", "kms:DescribeKey"],
+                                    "Resource": "*",
+                                    "Condition": {
+                                        "ArnLike": {
+                                            "aws:SourceArn": trails,
+                                            "kms:EncryptionContext:aws:cloudtrail:arn": trails,
+                                        }
+                                    },
+                                }
+                            ]
+                            if args.trails
+                            else []
+                        ),
                     ],
                 }
             ),
@@ -70,6 +102,7 @@ class Encryption(pulumi.ComponentResource):
             f"{name}-alias",
             name=f"alias/{name}",
             target_key_id=key.key_id,
+            region=args.region,
             opts=pulumi.ResourceOptions(parent=self),
         )
         self.key_arn = key.arn

@@ -17,7 +17,7 @@ PORT = 6379
 
 @dataclass(frozen=True, kw_only=True)
 class RedisArgs:
-    """One shard: a primary and `replicas` (at least one, each in another zone).
+    """One shard: a primary and `replicas`, each in another zone; without any, a lost node's data are lost with it.
 
     Windows in UTC, as ElastiCache writes them; with `apply_immediately` changes don't wait for theirs.
     `final_snapshot`: what a deletion leaves behind, named `<name>-final`.
@@ -74,8 +74,8 @@ class Redis(pulumi.ComponentResource):
             node_type=args.node_type,
             port=PORT,
             num_cache_clusters=1 + args.replicas,
-            automatic_failover_enabled=True,
-            multi_az_enabled=True,
+            automatic_failover_enabled=args.replicas > 0,
+            multi_az_enabled=args.replicas > 0,
             subnet_group_name=subnets.name,
             security_group_ids=[args.security_group_id],
             parameter_group_name=parameters.name,

@@ -16,13 +16,15 @@ LENGTH = 40
 
 @dataclass(frozen=True, kw_only=True)
 class SecretsArgs:
-    """`recovery_days`: how long a deleted secret can be restored, 7 to 30, or 0 for not at all."""
+    """`recovery_days`: how long a deleted secret can be restored, 7 to 30, or 0 for not at all. `master_secret_arn`: of
+    a database that is there already."""
 
     key_arn: pulumi.Input[str]
     master_username: pulumi.Input[str]
     application_role: pulumi.Input[str]
     recovery_days: pulumi.Input[int]
     protect: bool
+    master_secret_arn: str | None = None
 
 
 class Secrets(pulumi.ComponentResource):
@@ -41,9 +43,16 @@ class Secrets(pulumi.ComponentResource):
         super().__init__("drydock:components:Secrets", name, None, opts)
         self._name = name
         self._args = args
-        self.master_arn, self.master_password = self._secret(
-            "database-master", "Master of the database", "password", {"username": args.master_username}
-        )
+        if args.master_secret_arn is None:
+            self.master_arn, self.master_password = self._secret(
+                "database-master", "Master of the database", "password", {"username": args.master_username}
+            )
+        else:
+            # Nobody needs the password of a database that isn't made.
+            self.master_arn, self.master_password = (
+                pulumi.Output.from_input(args.master_secret_arn),
+                _secret(pulumi.Output.from_input("")),
+            )
         self.application_arn, _ = self._secret(
             "database-application",
             "The application's own role in the database",

@@ -53,6 +53,7 @@ class TaskTemplateArgs:
     log_group: pulumi.Input[str]
     log_group_arn: pulumi.Input[str]
     task_role_arn: pulumi.Input[str]
+    boundary_arn: pulumi.Input[str] | None = None
 
 
 class TaskTemplate(pulumi.ComponentResource):
@@ -68,6 +69,7 @@ class TaskTemplate(pulumi.ComponentResource):
             name=f"{name}-execution",
             description=f"Starts tasks of {name}: its image, its secrets, its log",
             assume_role_policy=assumed_by_tasks(args.account),
+            permissions_boundary=args.boundary_arn,
             opts=pulumi.ResourceOptions(parent=self),
         )
         policy = aws.iam.RolePolicy(

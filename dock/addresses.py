@@ -17,6 +17,7 @@ class Pool(StrEnum):
     DATABASE_ENDPOINT = "database-endpoint"
     CACHE_ENDPOINT = "cache-endpoint"
     NODE = "node"
+    EDGE = "edge"
     TASK = "task"
 
 
@@ -26,9 +27,12 @@ _OCTETS: dict[Pool, range] = {
     Pool.DATABASE_ENDPOINT: range(2, 3),
     Pool.CACHE_ENDPOINT: range(3, 4),
     Pool.NODE: range(4, 5),
+    Pool.EDGE: range(5, 6),
     Pool.TASK: range(8, 16),
 }
 FRONT_DOOR_PORT = 4566
+# The other one is for a daemon that may not bind ports below 1024.
+DNS_PORT, DNS_OTHER_PORT = 53, 5353
 
 
 class Addresses:
@@ -51,6 +55,25 @@ class Addresses:
     def emulator(self) -> str:
         return f"127.{self.octet}.0.2"
 
+    @property
+    def cloudflare(self) -> str:
+        return f"127.{self.octet}.0.3"
+
+    @property
+    def dns(self) -> tuple[str, int]:
+        """Where the DNS server listens: on port 53 where the daemon may bind it, else on 5353. Chosen once."""
+        address = f"127.{self.octet}.0.53"
+        kept = self._settings.get(EVERYWHERE, "dns")
+        if kept is None:
+            kept = {"port": DNS_PORT if _may_bind(address, DNS_PORT) else DNS_OTHER_PORT}
+            self._settings.put(EVERYWHERE, "dns", kept)
+        return address, int(kept["port"])
+
+    @property
+    def relays(self) -> str:
+        """Where bad stretches of network listen, while a fault of the network is on."""
+        return f"127.{self.octet}.0.4"
+
     def allocate(self, pool: Pool, owner: str) -> str:
         """The address of `owner` (for example `rds/db-ABC/primary`), the same each time it is asked for.
 
@@ -71,6 +94,16 @@ class Addresses:
     def release(self, owner: str) -> None:
         """Give the owner's address back; nothing happens when it has none."""
         self._allocations.delete(EVERYWHERE, owner)
+
+
+def _may_bind(address: str, port: int) -> bool:
+    for kind in (socket.SOCK_DGRAM, socket.SOCK_STREAM):
+        with socket.socket(type=kind) as probe:
+            try:
+                probe.bind((address, port))
+            except OSError:
+                return False
+    return True
 
 
 def _unused_octet() -> int:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import ipaddress
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -63,16 +64,22 @@ class CertificateAuthority:
         return self._path
 
     def issue(
-        self, folder: Path, common_name: str, addresses: list[str], owner: tuple[int, int] | None = None
+        self,
+        folder: Path,
+        common_name: str,
+        addresses: list[str],
+        owner: tuple[int, int] | None = None,
+        names: Sequence[str] = (),
     ) -> Certificate:
-        """A server certificate `server.pem` with `server.key` in `folder`, for these IP addresses and `localhost`.
+        """A server certificate `server.pem` with `server.key` in `folder`, for these IP addresses, `localhost`, and
+        host names (`*.` stands for one label).
 
-        `owner` is the (uid, gid) that must be able to read the key. An existing pair for the same addresses is kept.
+        `owner` is the (uid, gid) that must be able to read the key. An existing pair for the same is kept.
         """
         paths = Certificate(folder / "server.pem", folder / "server.key")
-        names: list[x509.GeneralName] = [x509.IPAddress(ipaddress.ip_address(address)) for address in addresses]
-        names.append(x509.DNSName("localhost"))
-        if not (paths.certificate.exists() and paths.key.exists() and _names(paths.certificate) == names):
+        wanted: list[x509.GeneralName] = [x509.IPAddress(ipaddress.ip_address(address)) for address in addresses]
+        wanted += [x509.DNSName(name) for name in (*names, "localhost")]
+        if not (paths.certificate.exists() and paths.key.exists() and _names(paths.certificate) == wanted):
             folder.mkdir(parents=True, exist_ok=True)
             key = ec.generate_private_key(ec.SECP256R1())
             subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, common_name[:64])])
@@ -80,7 +87,7 @@ class CertificateAuthority:
                 _builder(subject, self._certificate.subject, key.public_key())
                 .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
                 .add_extension(_key_usage(authority=False), critical=True)
-                .add_extension(x509.SubjectAlternativeName(names), critical=False)
+                .add_extension(x509.SubjectAlternativeName(wanted), critical=False)
                 .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH]), critical=False)
                 .add_extension(
                     x509.AuthorityKeyIdentifier.from_issuer_public_key(self._key.public_key()), critical=False

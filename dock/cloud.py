@@ -11,12 +11,20 @@ import boto3.session
 from botocore.config import Config
 
 from dock.addresses import FRONT_DOOR_PORT, Addresses
+from dock.authorization.authorizer import Authorizer
+from dock.aws.iam import Iam
 from dock.aws.service import Service
+from dock.aws.sts import Sts
+from dock.aws.sts.sessions import Issued
+from dock.calls import Calls
 from dock.certificates import CertificateAuthority
+from dock.cloudflare import Cloudflare
 from dock.emulator.process import Emulator
+from dock.engines import log_rotation
 from dock.engines.endpoints import Endpoints
 from dock.engines.supervisor import Supervisor
-from dock.front_door import FrontDoor
+from dock.faults.faults import Faults
+from dock.front_door import INTERNAL_HEADER, FrontDoor
 from dock.home import Home
 from dock.store import Store
 
@@ -30,7 +38,8 @@ STOP_SECONDS = 20
 
 
 class Cloud:
-    """Everything that a service may use. `services` are started in the order given and stopped in the opposite one."""
+    """Everything that a service may use. `services` are started in the order given and stopped in the opposite one;
+    IAM and STS are there before all others."""
 
     def __init__(self, home: Home, services: list[type[Service]]) -> None:
         home.create()
@@ -41,9 +50,21 @@ class Cloud:
         self.supervisor = Supervisor(self.store, home.root)
         self.endpoints = Endpoints(home, self.supervisor)
         self.emulator = Emulator(home, self.supervisor, self.addresses.emulator)
-        self.services: dict[str, Service] = {service.name: service(self) for service in services}
-        self.front_door = FrontDoor(self.services, self.emulator.url)
+        self.services: dict[str, Service] = {}
+        first: list[type[Service]] = [Iam, Sts]
+        for service in first + services:
+            self.services[service.name] = service(self)
+        self.cloudflare = Cloudflare(self.store, home, self.addresses, self.certificates, self.supervisor)
+        self.calls = Calls(home.logs)
+        self.faults = Faults(self)
+        self.front_door = FrontDoor(self.services, self.emulator.url, self.faults.api, self.calls)
+        self.authorizer = Authorizer(self, ACCOUNTS)
+        self.front_door.authorize = self.authorizer.authorize
+        self.front_door.acted = self.authorizer.acted
         self._tasks: set[asyncio.Task[None]] = set()
+
+    accounts = ACCOUNTS
+    regions = REGIONS
 
     @property
     def url(self) -> str:
@@ -56,17 +77,25 @@ class Cloud:
         assert isinstance(found, kind)
         return found
 
-    def client(self, service: str, account: str, region: str) -> Any:
-        """A boto3 client of this dock's own front door, as the account's root. Its calls block: use a thread."""
+    def client(self, service: str, account: str, region: str, issued: Issued | None = None) -> Any:
+        """A boto3 client of this dock's own front door, as the account's root, or with what was issued to a role. Its
+        calls block: use a thread."""
         session: Any = boto3.session.Session()
-        return session.client(
+        client = session.client(
             service,
             endpoint_url=self.url,
             region_name=region,
-            aws_access_key_id=account,
-            aws_secret_access_key="dock",  # noqa: S106  (no secret: nothing here checks a signature)
+            aws_access_key_id=issued.session.key if issued else account,
+            aws_secret_access_key=issued.session.secret if issued else "dock",
+            aws_session_token=issued.token if issued else None,
             config=Config(connect_timeout=5, read_timeout=60, retries={"mode": "standard", "max_attempts": 3}),
         )
+        if issued is None:
+            client.meta.events.register("before-send", self._mark_as_internal)
+        return client
+
+    def _mark_as_internal(self, request: Any, **_: Any) -> None:
+        request.headers[INTERNAL_HEADER] = self.front_door.internal_token
 
     def spawn(self, work: Coroutine[Any, Any, None], name: str) -> asyncio.Task[None]:
         """Run something in the background; a failure is logged, the end of the dock cancels it."""
@@ -82,23 +111,31 @@ class Cloud:
 
     async def start(self) -> None:
         """Bring up all that should run, adopting what an earlier daemon left running."""
+        await self.faults.prepare()
         await self.emulator.start()
         await self.front_door.start(self.addresses.front_door, FRONT_DOOR_PORT)
         await self.endpoints.start()
         for service in self.services.values():
             await service.start()
+        # The edge asks the DNS server, so it comes after the services.
+        await self.cloudflare.start()
         self.front_door.services_started()
+        self.spawn(self.faults.run(), "faults")
+        # What containers write is copied from there to CloudWatch Logs, and shortened by who copies it.
+        self.spawn(log_rotation.run(self.home.logs, self.home.logs / "ecs"), "log rotation")
 
     async def leave(self) -> None:
         """End the daemon alone: engines go on, the next daemon adopts them."""
         self.emulator.detach()
         self.endpoints.detach()
+        await self.cloudflare.leave()
         await self._cancel_tasks()
         await self.front_door.stop()
         self.store.close()
 
     async def stop(self) -> None:
         """Stop everything in order (`drydock down`); every record stays."""
+        await self._within(self.cloudflare.stop(), "Cloudflare")
         for service in reversed(self.services.values()):
             await self._within(service.stop(), service.name)
         await self._within(self.endpoints.stop(), "the endpoints")

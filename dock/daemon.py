@@ -15,12 +15,14 @@ from typing import Any
 from aiohttp import web
 
 from dock.cloud import ACCOUNTS, REGIONS, Cloud
+from dock.faults import control
 from dock.home import Home
 from dock.services import SERVICES
+from dock.telemetry import Telemetry
 
 log = logging.getLogger("dock")
 
-STATUS_SCHEMA_VERSION = 1
+STATUS_SCHEMA_VERSION = 2
 
 
 class AlreadyRunningError(RuntimeError):
@@ -58,8 +60,10 @@ class Daemon:
             self._publish(self._cloud)
             await self._cloud.start()
             self._state = "running"
+            telemetry = self._cloud.spawn(Telemetry(self._cloud).run(), "telemetry")
             log.info("running at %s", self._cloud.url)
             await self._ended.wait()
+            telemetry.cancel()
             self._state = "stopping"
         except Exception as problem:
             log.exception("the dock could not be started")
@@ -72,7 +76,15 @@ class Daemon:
 
     def _publish(self, cloud: Cloud) -> None:
         """What a shell needs to know of this dock, for as long as its home exists (`drydock env`)."""
-        document = {"endpoint_url": cloud.url, "account": ACCOUNTS[0], "region": REGIONS[0]}
+        address, port = cloud.addresses.dns
+        document = {
+            "endpoint_url": cloud.url,
+            "account": ACCOUNTS[0],
+            "region": REGIONS[0],
+            "dns": f"{address}:{port}",
+            "cloudflare": cloud.cloudflare.url,
+            "edge": cloud.cloudflare.edge_address,
+        }
         path = self._home.run / "endpoint.json"
         temporary = path.with_suffix(".new")
         temporary.write_text(json.dumps(document))
@@ -82,6 +94,7 @@ class Daemon:
         application = web.Application()
         application.router.add_get("/status", self._status)
         application.router.add_post("/stop", self._stop)
+        control.add_routes(application, lambda: self._cloud.faults if self._cloud is not None else None)
         runner = web.AppRunner(application, access_log=None)
         await runner.setup()
         socket = self._home.run / "dock.sock"
@@ -107,11 +120,13 @@ class Daemon:
             "home": str(self._home.root),
             "problem": self._problem,
             "endpoint_url": None,
+            "faults": [],
             "processes": [],
             "resources": [],
         }
         if self._cloud is not None:
             document["endpoint_url"] = self._cloud.url
+            document["faults"] = self._cloud.faults.shown()
             document["processes"] = [
                 {"name": process.name, "pid": process.pid} for process in self._cloud.supervisor.running()
             ]
@@ -119,7 +134,7 @@ class Daemon:
                 {"service": service.name, **entry}
                 for service in self._cloud.services.values()
                 for entry in service.status()
-            ]
+            ] + [{"service": "cloudflare", **entry} for entry in self._cloud.cloudflare.status()]
         return document
 
 

@@ -3,9 +3,17 @@
 from __future__ import annotations
 
 import sys
+from pathlib import Path
 from typing import Annotated
 
 import typer
+
+from drydock.access_commands import app as access
+from drydock.fault import app as fault
+from drydock.rehearse import app as rehearse
+from drydock.runbook import app as runbook
+from drydock.runs import register as register_runs
+from drydock.traffic import app as traffic
 
 app = typer.Typer(
     name="drydock",
@@ -15,8 +23,19 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 
+app.add_typer(access, name="access")
+app.add_typer(fault, name="fault")
+app.add_typer(runbook, name="runbook")
+register_runs(app)
+app.add_typer(rehearse, name="rehearse")
+app.add_typer(traffic, name="traffic")
+
 Stack = Annotated[
-    str, typer.Option("--stack", help="The stack to bring up; its settings must say that it lives in the dock.")
+    str,
+    typer.Option(
+        "--stack",
+        help="The stack to bring up. Of one that lives elsewhere a copy comes up, in the dock's second account.",
+    ),
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document; docs/status.md describes it.")]
 
@@ -32,6 +51,42 @@ def up(
     from drydock.up import bring_up
 
     bring_up(Home.default(), stack, release if application else None)
+
+
+@app.command()
+def bootstrap(
+    stack: Annotated[
+        str | None, typer.Option("--stack", help="The account's control stack; `control` unless --account says which.")
+    ] = None,
+    account: Annotated[str | None, typer.Option(help="The account: its stack file is looked for.")] = None,
+    region: Annotated[str | None, typer.Option(help="Must be the region that the stack's file names.")] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be made, and make nothing.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Don't ask.")] = False,
+    json: Annotated[
+        bool, typer.Option("--json", help="Print one JSON document; docs/bootstrap.md describes it.")
+    ] = False,
+) -> None:
+    """Prepare an account: state bucket, secrets key, store of runs, audit, budget. Safe to repeat."""
+    from dock.home import Home
+    from drydock.bootstrap import Request
+    from drydock.bootstrap import bootstrap as prepare
+
+    prepare(Home.default(), Request(stack, account, region, dry_run, yes, json))
+
+
+@app.command()
+def costs(
+    stack: Annotated[str, typer.Option("--stack", help="The stack.")] = "local",
+    file: Annotated[
+        Path | None, typer.Option("--file", help="A stack file elsewhere, a profile for example.", exists=True)
+    ] = None,
+    every: Annotated[bool, typer.Option("--every", help="Each thing that is paid for.")] = False,
+    json: Annotated[bool, typer.Option("--json", help="Print one JSON document; docs/costs.md describes it.")] = False,
+) -> None:
+    """What a stack would cost in a month on AWS: an estimate from its own resources and a dated table of prices."""
+    from drydock.costs import report
+
+    report(stack, file, as_json=json, every=every)
 
 
 @app.command()
@@ -71,12 +126,41 @@ def logs(
 
 
 @app.command()
-def env() -> None:
+def env(
+    stack: Annotated[
+        str | None, typer.Option("--stack", help="The copy of a stack that lives elsewhere: its account and its state.")
+    ] = None,
+    role: Annotated[
+        str | None, typer.Option("--role", help="Act as this role, taken on by the user whose keys the shell has.")
+    ] = None,
+    mfa: Annotated[str | None, typer.Option("--mfa", help="The code that the user's MFA device shows now.")] = None,
+) -> None:
     """Print what attaches a shell to the dock: `eval "$(drydock env)"`."""
     from dock.home import Home
     from drydock.shell import script
 
-    print(script(Home.default()))
+    if role is not None:
+        from drydock.access import script_as
+
+        print(script_as(Home.default(), role, mfa))
+        return
+    print(script(Home.default(), stack))
+
+
+@app.command()
+def calls(
+    service: Annotated[str | None, typer.Option(help="Only calls of this service, for example ecs.")] = None,
+    operation: Annotated[str | None, typer.Option(help="Only this operation; a pattern like 'Update*' too.")] = None,
+    acted: Annotated[bool, typer.Option("--acted", help="Only calls that had their effect.")] = False,
+    since: Annotated[str | None, typer.Option(help="Only of the last while: 30s, 10m, 2h.")] = None,
+    lines: Annotated[int, typer.Option("--lines", "-n", min=1, help="How many from the end.")] = 50,
+    json: Annotated[bool, typer.Option("--json", help="One JSON object a line; docs/faults.md describes it.")] = False,
+) -> None:
+    """Who called which API of the dock, whether the call acted, and what its caller got to know."""
+    from dock.home import Home
+    from drydock.calls import show
+
+    show(Home.default(), service, operation, acted=acted, since=since, lines=lines, as_json=json)
 
 
 def main() -> None:
@@ -89,7 +173,7 @@ def main() -> None:
         print(f"drydock: {problem.what}", file=sys.stderr)
         if problem.next_command:
             print(f"  next: {problem.next_command}", file=sys.stderr)
-        raise SystemExit(1) from None
+        raise SystemExit(problem.exit_code) from None
     except KeyboardInterrupt:
         print("drydock: interrupted; run the same command again to go on", file=sys.stderr)
         raise SystemExit(130) from None

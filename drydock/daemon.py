@@ -80,18 +80,33 @@ def _wait_until_gone(home: Home) -> None:
         time.sleep(0.1)
 
 
-def _ask(home: Home, method: str, path: str) -> dict[str, Any] | None:
+class RefusedError(Exception):
+    """The daemon understood, and says why it doesn't do it."""
+
+
+def ask(home: Home, method: str, path: str, document: Any = None, timeout: float = 10) -> Any:
+    """What the daemon's control socket answers; None when no daemon listens. Raises RefusedError with the daemon's
+    reason, DrydockError when it doesn't answer within `timeout` seconds."""
     socket = str(home.run / "dock.sock")
     try:
         with httpx.Client(
-            transport=httpx.HTTPTransport(uds=socket, verify=False), timeout=10, trust_env=False
+            transport=httpx.HTTPTransport(uds=socket, verify=False), timeout=timeout, trust_env=False
         ) as client:
-            answer: dict[str, Any] = client.request(method, f"http://dock{path}").raise_for_status().json()
-            return answer
+            answer = client.request(method, f"http://dock{path}", json=document)
     except httpx.TimeoutException:
-        raise DrydockError("the dock does not answer within 10 s", f"less {home.logs / 'dock.log'}") from None
+        raise DrydockError(f"the dock does not answer within {timeout:g} s", f"less {home.logs / 'dock.log'}") from None
     except (httpx.TransportError, OSError):
         return None
+    if answer.status_code == 400:
+        raise RefusedError(answer.json()["problem"])
+    if answer.status_code == 503:
+        raise DrydockError(answer.text, "drydock status")
+    return answer.raise_for_status().json()
+
+
+def _ask(home: Home, method: str, path: str) -> dict[str, Any] | None:
+    found: dict[str, Any] | None = ask(home, method, path)
+    return found
 
 
 def _last_line(text: str) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dock.aws.ecs import declared
+from dock.cloudflare import routes
 from dock.emulator import EMULATED_SERVICES
 from dock.services import SERVICES
 from drydock.shell import PROJECT
@@ -25,6 +26,11 @@ def page() -> str:
             f"## {service.name}\n\nWhat isn't in this table is refused, and so is every parameter that an operation"
             " neither acts on nor records.\n\n| operation | recorded only |\n|---|---|\n" + "\n".join(rows)
         )
+    calls = "\n".join(
+        f"| {route.method} {route.template} | {' '.join(sorted(route.records)) or '–'} |"
+        for route in sorted(routes(), key=lambda each: (each.template, each.method))
+    )
+    parts.append(f"## cloudflare\n\nAny other call is refused.\n\n| call | recorded only |\n|---|---|\n{calls}")
     nested = "\n".join(
         f"| {parameter} | {' '.join(sorted(names)) or '–'} |" for parameter, names in sorted(declared.RECORDS.items())
     )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import psutil
@@ -17,6 +17,8 @@ from drydock.errors import DrydockError
 from drydock.shell import PROJECT, attach
 
 UP_SECONDS = 900
+# Raised whenever a service of the dock takes over records that another kept before.
+GENERATION = 2
 
 # It goes with the salts in Pulumi.*.yaml (docs/adr/0006): a random one would have the engine rewrite those files. What
 # keeps the dock's state private is its folder, which only its owner may enter.
@@ -38,8 +40,12 @@ def prepare(home: Home) -> None:
 
 
 def stacks() -> list[str]:
-    """The stacks that have a settings file at the root."""
-    return sorted(path.name.split(".")[1] for path in PROJECT.glob("Pulumi.*.yaml"))
+    """The environments that have a settings file at the root. An account's control stack keeps its state elsewhere."""
+    return [
+        path.name.split(".")[1]
+        for path in sorted(PROJECT.glob("Pulumi.*.yaml"))
+        if "\n    kind: control\n" not in path.read_text()
+    ]
 
 
 def pulumi(arguments: list[str], environment: Mapping[str, str]) -> str:
@@ -65,43 +71,72 @@ def pulumi(arguments: list[str], environment: Mapping[str, str]) -> str:
 
 
 def apply(home: Home, stack: str, log: Path) -> None:
-    """`pulumi up` for a stack; the engine's own progress goes to the terminal and to `log`."""
+    """`pulumi up` for a stack of the dock, after the lock of an engine that was killed.
+
+    A state that an older dock made is refreshed once: some of its records have moved, and what is gone is made anew.
+    """
     environment = attach(home)
-    _release(home, stack, environment)
+    release(home.pulumi / "state", stack, environment)
+    seen = home.pulumi / f"{stack}.generation"
+    current = seen.exists() and seen.read_text() == str(GENERATION)
+    up(stack, environment, log, () if current else ("--refresh",))
+    seen.write_text(str(GENERATION))
+
+
+def up(
+    stack: str,
+    environment: Mapping[str, str],
+    log: Path,
+    more: Sequence[str] = (),
+    *,
+    next_command: str | None = None,
+    say: Callable[[str], None] | None = None,
+) -> None:
+    """`pulumi up`; the engine's own progress goes to the terminal (or `say`) and to `log`. Raises DrydockError."""
+    show = say or (lambda line: print(f"  {line}", flush=True))
     command = ["pulumi", "up", "--yes", "--skip-preview", "--suppress-permalink", "--stack", stack, "--non-interactive"]
     with (
         log.open("a") as kept,
         subprocess.Popen(
-            command, cwd=PROJECT, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+            [*command, *more],
+            cwd=PROJECT,
+            env=dict(environment),
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
         ) as process,
     ):
         assert process.stdout is not None
         for line in process.stdout:
+            # With a bucket it is a link that lets whoever has it read the state.
+            if line.startswith("Permalink:"):
+                continue
             kept.write(line)
             if line.strip():
-                print(f"  {line.rstrip()}", flush=True)
+                show(line.rstrip())
     if process.returncode != 0:
         raise DrydockError(
             f"pulumi up --stack {stack} failed; the lines above and {log} say why",
-            f'eval "$(drydock env)" && pulumi up --stack {stack}',
+            next_command or f'eval "$(drydock env)" && pulumi up --stack {stack}',
         )
 
 
-def _release(home: Home, stack: str, environment: Mapping[str, str]) -> None:
+def release(backend: Path, stack: str, environment: Mapping[str, str]) -> None:
     """Take away the lock of an engine that was killed. One that is alive keeps it, and `pulumi up` then says so."""
-    for lock in (home.pulumi / "state" / ".pulumi" / "locks").rglob("*.json"):
+    for lock in (backend / ".pulumi" / "locks").rglob("*.json"):
         if lock.parent.name != stack:
             continue
         try:
             holder = int(json.loads(lock.read_text())["pid"])
         except (OSError, ValueError, KeyError):
             continue
-        if not _runs(holder):
+        if not runs(holder):
             pulumi(["cancel", "--yes", "--stack", stack], environment)
             return
 
 
-def _runs(pid: int) -> bool:
+def runs(pid: int) -> bool:
+    """Whether there is such a process on this machine."""
     try:
         return bool(psutil.Process(pid).status() != psutil.STATUS_ZOMBIE)
     except psutil.NoSuchProcess:

@@ -14,7 +14,16 @@ from drydock.errors import DrydockError
 PROJECT = Path(__file__).parents[1]
 
 # A profile or a session of the real AWS would win over the dock's keys.
-UNSET = ("AWS_PROFILE", "AWS_DEFAULT_PROFILE", "AWS_SESSION_TOKEN", "AWS_CA_BUNDLE", "PULUMI_CONFIG_PASSPHRASE")
+UNSET = (
+    "AWS_PROFILE",
+    "AWS_DEFAULT_PROFILE",
+    "AWS_SESSION_TOKEN",
+    "AWS_CA_BUNDLE",
+    "PULUMI_CONFIG_PASSPHRASE",
+    "CLOUDFLARE_API_KEY",
+    "CLOUDFLARE_EMAIL",
+    "CLOUDFLARE_API_USER_SERVICE_KEY",
+)
 
 AWS_CONFIGURATION = """\
 [plugins]
@@ -26,7 +35,7 @@ output = json
 
 
 def endpoint(home: Home) -> dict[str, str]:
-    """What the daemon published of itself: `endpoint_url`, `account`, `region`. Stays true while the dock is down."""
+    """What the daemon published of itself (`endpoint_url`, `account`, `dns`, …). It stays true while it is down."""
     try:
         published: dict[str, str] = json.loads((home.run / "endpoint.json").read_text())
     except FileNotFoundError:
@@ -37,7 +46,7 @@ def endpoint(home: Home) -> dict[str, str]:
 
 
 def variables(home: Home) -> dict[str, str]:
-    """Names and values, PATH included. No secret is among them: passphrases are files."""
+    """Names and values, PATH included. No secret of anybody is among them: passphrases are files."""
     published = endpoint(home)
     (home.run / "aws.ini").write_text(AWS_CONFIGURATION)
     pulumi = home.pulumi
@@ -48,6 +57,12 @@ def variables(home: Home) -> dict[str, str]:
         "DRYDOCK_CA": str(home.certificate_authority),
         "PATH": os.pathsep.join(before + rest),
         "AWS_ENDPOINT_URL": published["endpoint_url"],
+        # An older daemon's home has none until the dock is started anew.
+        "DRYDOCK_DNS": published.get("dns", ""),
+        "CLOUDFLARE_BASE_URL": published.get("cloudflare", ""),
+        # It opens this dock alone, which only this machine reaches, and its file only its owner: worth as much as the
+        # word beside AWS's key below. Clients take it from the environment and from nowhere else.
+        "CLOUDFLARE_API_TOKEN": _cloudflare_token(home),
         "AWS_ACCESS_KEY_ID": published["account"],
         "AWS_SECRET_ACCESS_KEY": "dock",
         "AWS_REGION": published["region"],
@@ -64,10 +79,23 @@ def variables(home: Home) -> dict[str, str]:
     }
 
 
-def script(home: Home) -> str:
-    """Shell commands for `eval`."""
+def _cloudflare_token(home: Home) -> str:
+    try:
+        return (home.keys / "cloudflare-token").read_text().strip()
+    except FileNotFoundError:
+        return ""
+
+
+def script(home: Home, stack: str | None = None) -> str:
+    """Shell commands for `eval`. `stack` is one whose copy the shell is to work on."""
+    values = variables(home)
+    if stack is not None:
+        from drydock.rehearse.copy import Copy, lives_in_a_dock
+
+        if not lives_in_a_dock(stack):
+            values |= Copy(home, stack).variables()
     lines = [f"unset {' '.join(UNSET)}"]
-    lines += [f"export {name}={shlex.quote(value)}" for name, value in variables(home).items()]
+    lines += [f"export {name}={shlex.quote(value)}" for name, value in values.items()]
     return "\n".join(lines)
 
 

@@ -11,21 +11,24 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 import httpx
 
 from dock.home import Home
-from drydock import daemon, program
+from drydock import costs, daemon, names, program, run_store, settings
 from drydock.errors import DrydockError
+from drydock.rehearse.copy import Copy, lives_in_a_dock
 from drydock.shell import PROJECT, attach, engine_folder, variables
 from operations import deploy, push_image
 from operations.errors import OperationError
 from operations.parameters import DeployParameters, Where
+from operations.runs.journal import unrecorded
 from operations.target import Target
 
 IMAGE_SECONDS = 1200
-HEALTHY_SECONDS = 120
+# A name that led to the recovery site meanwhile comes back after its health checks' interval × threshold, and a TTL.
+HEALTHY_SECONDS = 240
 
 
 def bring_up(home: Home, stack: str, release: str | None) -> None:
@@ -43,19 +46,39 @@ def bring_up(home: Home, stack: str, release: str | None) -> None:
     with _only_one(home):
         daemon.start(home, _say)
         program.prepare(home)
-        _say(f"applying stack {stack}")
-        program.apply(home, stack, home.logs / "pulumi.log")
-        # boto3 in this process talks to the dock from here on.
-        os.environ.update(variables(home))
-        outputs = json.loads(program.pulumi(["stack", "output", "--json", "--stack", stack], attach(home)))
+        _say(costs.line(stack))
+        outputs = _apply(home, stack)
         try:
             target = Target.open(Where(platform=outputs["platform"], environment=outputs["environment"]))
             if release is not None:
                 _deploy(target, _build(release, home.data("images")), release)
-                _await_users(target)
+                with names.answered_by(variables(home)["DRYDOCK_DNS"]):
+                    _await_users(target)
         except OperationError as problem:
             raise DrydockError(f"{problem.what}: {problem.why}", problem.next) from problem
-    _look_here(target, time.monotonic() - began)
+    _look_here(target, stack, time.monotonic() - began)
+
+
+def _apply(home: Home, stack: str) -> dict[str, Any]:
+    """Apply a stack that lives in the dock, or else a copy of it, and return its outputs. boto3 in this process talks
+    to its account of the dock from then on."""
+    log = home.logs / "pulumi.log"
+    os.environ.update(variables(home))
+    if lives_in_a_dock(stack):
+        with run_store.prepared(home, settings.of(stack).account, _say):
+            _say(f"applying stack {stack}")
+            program.apply(home, stack, log)
+        outputs: dict[str, Any] = json.loads(
+            program.pulumi(["stack", "output", "--json", "--stack", stack], attach(home))
+        )
+        return outputs
+    copy = Copy(home, stack)
+    _say(f"{stack} lives elsewhere; here comes a copy of it, in the dock's account {copy.place.account}:")
+    for line in copy.prepare():
+        _detail(line)
+    copy.apply(log)
+    os.environ.update(copy.variables())
+    return copy.outputs()
 
 
 def _build(release: str, folder: Path) -> Path:
@@ -89,7 +112,7 @@ def _deploy(target: Target, layout: Path, release: str) -> None:
         _say(f"{service.service} runs another release than {release}: left as it is")
         return
     _say(f"deploying {release} to {service.service}")
-    deploy.execute(deploy.plan(facts, request), target, _detail)
+    deploy.execute(deploy.plan(facts, request), target, unrecorded(_detail))
 
 
 def _await_users(target: Target) -> None:
@@ -112,7 +135,7 @@ def _await_users(target: Target) -> None:
                 time.sleep(0.2)
 
 
-def _look_here(target: Target, seconds: float) -> None:
+def _look_here(target: Target, stack: str, seconds: float) -> None:
     manifest = target.manifest
     print(f"\n{manifest.platform} {manifest.environment} is up ({seconds:.0f} s)\n")
     for name, service in manifest.services.items():
@@ -120,10 +143,13 @@ def _look_here(target: Target, seconds: float) -> None:
         print(f"  {'health':9} {service.url}{service.health_path}")
     print(f"  {'database':9} {manifest.database.endpoint}:{manifest.database.port}/{manifest.database.name}")
     print(f"  {'cache':9} {manifest.cache.endpoint}:{manifest.cache.port}")
-    print('\n  attach a shell:  eval "$(.venv/bin/drydock env)"')
-    print(
-        "  then:            drydock status | pulumi preview --stack local | papermill runbooks/verify.ipynb out.ipynb"
-    )
+    if lives_in_a_dock(stack):
+        print('\n  attach a shell:  eval "$(.venv/bin/drydock env)"')
+        preview = f"pulumi preview --stack {stack}"
+    else:
+        print(f'\n  attach a shell:  eval "$(.venv/bin/drydock env --stack {stack})"')
+        preview = f"pulumi preview --stack {stack} --config-file $DRYDOCK_STACK_FILE"
+    print(f"  then:            drydock status | {preview} | papermill runbooks/verify.ipynb out.ipynb")
     print("  stop:            make down")
 
 

@@ -150,6 +150,18 @@ class Outcome:
             indent=2,
         )
 
+    def summary_document(self) -> dict[str, Any]:
+        """For a journal: the verdict, and every check that did not pass."""
+        return {
+            "result": self.verdict.value,
+            "summary": self.summary,
+            "areas": {area: verdict.value for area, verdict in self.areas.items()},
+            "not_passed": [asdict(check) for check in self.checks if check.status is not Status.PASSED],
+        }
+
+    def figures(self) -> dict[str, float]:
+        return self.measurements
+
     def require_passed(self) -> None:
         """Raise ChecksFailed unless every critical check passed: a notebook that ends here ends red."""
         if self.verdict is not Verdict.PASSED:

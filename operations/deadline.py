@@ -9,6 +9,9 @@ from typing import TypeVar
 
 T = TypeVar("T")
 
+# How often a long pause looks whether it should go on.
+_LOOK_SECONDS = 0.2
+
 
 def within(seconds: float, call: Callable[[], T]) -> T:
     """The call's result or its exception; TimeoutError when neither is there after `seconds`.
@@ -36,11 +39,12 @@ def within(seconds: float, call: Callable[[], T]) -> T:
 
 
 class Deadline:
-    """A point in time that several waits share."""
+    """A point in time that several waits share. `check` is called in every pause: what it raises ends the wait."""
 
-    def __init__(self, seconds: float) -> None:
+    def __init__(self, seconds: float, check: Callable[[], None] | None = None) -> None:
         self.seconds = seconds
         self._end = time.monotonic() + seconds
+        self._check = check
 
     @property
     def left(self) -> float:
@@ -53,4 +57,11 @@ class Deadline:
 
     def pause(self, seconds: float) -> None:
         """Sleep, but not beyond the deadline."""
-        time.sleep(min(seconds, self.left))
+        until = min(time.monotonic() + seconds, self._end)
+        while True:
+            if self._check is not None:
+                self._check()
+            left = until - time.monotonic()
+            if left <= 0:
+                return
+            time.sleep(min(left, _LOOK_SECONDS) if self._check is not None else left)

@@ -7,21 +7,22 @@ code has to fit the migrated schema, which is why migrations expand first and co
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+import time
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from operations import rollout, task_definition
-from operations.deadline import Deadline
+from operations import migration, operation, rollout, task_definition
+from operations.by_hand import deploy as by_hand
 from operations.errors import OperationError, explained
 from operations.manifest import Policy, Service
+from operations.operation import Absent, Acted, Context, Result, Step
 from operations.parameters import DeployParameters
+from operations.steps import Executor
 from operations.task_definition import RELEASE_TAG, TEMPLATE_TAG, Definition
 
 if TYPE_CHECKING:
+    from operations.runs.journal import Journal
     from operations.target import Target
-
-Progress = Callable[[str], None]
 
 
 @dataclass(frozen=True)
@@ -48,12 +49,10 @@ class Facts:
     latest_migration: Definition | None
 
 
-@dataclass(frozen=True)
-class Plan:
-    """What `execute` would do. `refusals` are all the reasons not to; `steps` is empty when nothing is left
-    to do.
+class Plan(operation.Plan):
+    """What `execute` would do. `steps` are those in words, empty when nothing is left to do.
 
-    `register` and `register_migration` are inputs of RegisterTaskDefinition, `reuse` and `reuse_migration`
+    `release_definition` and `migration_definition` are inputs of RegisterTaskDefinition, `reuse` and `reuse_migration`
     ARNs of revisions that an interrupted deployment registered already.
     """
 
@@ -63,13 +62,13 @@ class Plan:
     release: str
     desired_count: int
     deadline_seconds: float
-    refusals: tuple[str, ...] = ()
     steps: tuple[str, ...] = ()
     migrate: bool = False
+    rolls_out: bool = False
     anew: bool = False
-    register: Definition | None = None
+    release_definition: Definition | None = None
     reuse: str | None = None
-    register_migration: Definition | None = None
+    migration_definition: Definition | None = None
     reuse_migration: str | None = None
     previous_image: str | None = None
 
@@ -99,16 +98,24 @@ class Plan:
 
 @dataclass(frozen=True)
 class Outcome:
-    """How a deployment ended: "nothing to do" or "deployed". Other ends are errors, DeploymentFailed among
-    them.
-    """
+    """How a deployment ended: "nothing to do" or "deployed". Other ends are errors, RolloutFailed among them."""
 
     result: str
     service: str
     image: str
+    release: str = ""
     task_definition: str | None = None
     seconds: float = 0.0
     events: tuple[str, ...] = field(default=())
+
+    def summary_document(self) -> dict[str, Any]:
+        return {name: getattr(self, name) for name in ("result", "service", "image", "release", "task_definition")}
+
+    def figures(self) -> dict[str, float]:
+        return {"deploy.seconds": round(self.seconds, 3)}
+
+    def require_passed(self) -> None:
+        """Whatever did not end well has raised."""
 
 
 def gather(target: Target, service: str, image_digest: str) -> Facts:
@@ -137,7 +144,7 @@ def gather(target: Target, service: str, image_digest: str) -> Facts:
 def plan(facts: Facts, request: DeployParameters) -> Plan:
     """What is left to do for this release; pure."""
     service = facts.service
-    count = service.desired_count if request.desired_count is None else request.desired_count
+    count = _count(facts) if request.desired_count is None else request.desired_count
     release = (facts.tags or ("",))[0] or request.image_digest.removeprefix("sha256:")[:12]
     refusals = []
     if facts.tags is None:
@@ -145,7 +152,7 @@ def plan(facts: Facts, request: DeployParameters) -> Plan:
     if facts.status != "ACTIVE":
         refusals.append(f"the service {service.service} is {facts.status or 'not there'}: `pulumi up` creates it")
     register = _render(facts.template, service.template, service.family, service.container, facts.image, refusals)
-    migration = _render(
+    migrating = _render(
         facts.migration_template,
         service.migration_template,
         service.migration_family,
@@ -172,37 +179,59 @@ def plan(facts: Facts, request: DeployParameters) -> Plan:
         refusals=tuple(refusals),
         previous_image=task_definition.image_of(running, service.container) if facts.desired > 0 else None,
     )
-    if refusals or register is None or migration is None:
+    if refusals or register is None or migrating is None:
         return nothing
-    steps = []
+    todo = []
     reuse = _arn_if_same(facts.latest, register)
-    reuse_migration = _arn_if_same(facts.latest_migration, migration)
+    reuse_migration = _arn_if_same(facts.latest_migration, migrating)
     if migrate:
         if reuse_migration is None:
-            steps.append(f"register {service.migration_family} from {_short(service.migration_template)}")
-        steps.append(f"run the migration as a task of {_short(reuse_migration or 'that revision')}")
+            todo.append(f"register {service.migration_family} from {_short(service.migration_template)}")
+        todo.append(f"run the migration as a task of {_short(reuse_migration or 'that revision')}")
     if reuse is None and not is_ours:
-        steps.append(f"register {service.family} from {_short(service.template)}")
+        todo.append(f"register {service.family} from {_short(service.template)}")
     gave_up = is_ours and facts.rollout is not None and facts.rollout.state == "FAILED"
     if not is_ours or facts.desired != count:
-        steps.append(f"point {service.service} at it, with {count} tasks (now {facts.desired})")
+        todo.append(f"point {service.service} at it, with {count} tasks (now {facts.desired})")
     elif gave_up:
-        steps.append(f"roll {service.service} out anew: ECS gave the last rollout up")
-    if steps or in_progress:
-        steps.append("wait until ECS has rolled it out")
-    return replace(
-        nothing,
-        steps=tuple(steps),
-        migrate=migrate,
-        anew=gave_up,
-        register=register,
-        reuse=running["taskDefinitionArn"] if is_ours else reuse,
-        register_migration=migration,
-        reuse_migration=reuse_migration,
+        todo.append(f"roll {service.service} out anew: ECS gave the last rollout up")
+    if todo or in_progress:
+        todo.append("wait until ECS has rolled it out")
+    return nothing.model_copy(
+        update={
+            "steps": tuple(todo),
+            "migrate": migrate,
+            "rolls_out": bool(todo),
+            "anew": gave_up,
+            "release_definition": register,
+            "reuse": running["taskDefinitionArn"] if is_ours else reuse,
+            "migration_definition": migrating,
+            "reuse_migration": reuse_migration,
+        }
     )
 
 
-def execute(plan: Plan, target: Target, progress: Progress = lambda _: None) -> Outcome:
+def _count(facts: Facts) -> int:
+    """As many tasks as there are, at least those that there should be: Auto Scaling may have started more, and a
+    deployment in the evening's traffic must not take them away."""
+    return max(facts.service.desired_count, min(facts.desired, facts.service.maximum_count))
+
+
+def steps(plan: Plan) -> tuple[Step, ...]:
+    """The plan's steps, in their order."""
+    service, found = plan.service, []
+    if plan.migrate and plan.migration_definition is not None:
+        if plan.reuse_migration is None:
+            found.append(_register("register migration", plan.migration_definition, plan, service.migration_template))
+        found.append(_migrate(plan))
+    if plan.rolls_out and plan.reuse is None and plan.release_definition is not None:
+        found.append(_register("register release", plan.release_definition, plan, service.template))
+    if plan.rolls_out:
+        found.append(_roll_out(plan))
+    return tuple(found)
+
+
+def execute(plan: Plan, target: Target, journal: Journal) -> Outcome:
     """Do what the plan says. Raises OperationError: a refused plan, a failed migration (the service is
     untouched then), a rollout that failed or was rolled back, a deadline that passed.
     """
@@ -212,35 +241,81 @@ def execute(plan: Plan, target: Target, progress: Progress = lambda _: None) -> 
             "; ".join(plan.refusals),
             "remove these reasons, then plan again",
         )
-    if plan.empty or plan.register is None or plan.register_migration is None:
-        progress("nothing to do")
-        return Outcome("nothing to do", plan.service.service, plan.image, plan.reuse)
-    deadline = Deadline(plan.deadline_seconds)
-    service, ecs = plan.service, target.client("ecs")
-    with explained(f"can't deploy {plan.release} to {service.service}"):
-        if plan.migrate:
-            migration = plan.reuse_migration or _register(
-                ecs, plan.register_migration, plan.release, service.migration_template, progress
-            )
-            rollout.run_once(
-                ecs,
-                target.client("logs"),
-                service,
-                migration,
-                plan.service.migration_family,
-                deadline,
-                progress,
-            )
-        revision = plan.reuse or _register(ecs, plan.register, plan.release, service.template, progress)
-        events = rollout.replace(ecs, service, revision, plan.desired_count, deadline, progress, anew=plan.anew)
+    if plan.empty:
+        journal.progress("nothing to do")
+        return Outcome("nothing to do", plan.service.service, plan.image, plan.release, plan.reuse)
+    began = time.monotonic()
+    results = Executor(target, journal, plan.deadline_seconds).run(steps(plan))
     return Outcome(
         "deployed",
-        service.service,
+        plan.service.service,
         plan.image,
-        revision,
-        plan.deadline_seconds - deadline.left,
-        tuple(events),
+        plan.release,
+        plan.reuse or results["register release"]["task_definition"],
+        time.monotonic() - began,
+        tuple(results["roll out"]["events"]),
     )
+
+
+def _register(name: str, definition: Definition, plan: Plan, template: str) -> Step:
+    family = definition["family"]
+
+    def observe(context: Context) -> Acted | Absent:
+        found = _arn_if_same(_definition(context.target.client("ecs"), family), definition)
+        return Absent() if found is None else Acted({"task_definition": found})
+
+    def act(context: Context) -> Result:
+        tags = [{"key": RELEASE_TAG, "value": plan.release}, {"key": TEMPLATE_TAG, "value": _short(template)}]
+        answer = context.target.acting("ecs").register_task_definition(**definition, tags=tags)
+        arn = str(answer["taskDefinition"]["taskDefinitionArn"])
+        context.progress(f"registered {_short(arn)}")
+        return {"task_definition": arn}
+
+    return Step(name, f"register {family} from {_short(template)}", observe, act, way_back="a revision does no harm")
+
+
+def _migrate(plan: Plan) -> Step:
+    def revision(context: Context) -> str:
+        return plan.reuse_migration or str(context.results["register migration"]["task_definition"])
+
+    return Step(
+        "migrate",
+        "run the migration",
+        observe=lambda context: migration.observe(context, plan.service, revision(context)),
+        act=lambda context: migration.act(context, plan.service, revision(context)),
+        confirm=lambda context, started: migration.confirm(context, plan.service, started),
+        way_back="none for the schema; the running release works with it, for migrations expand first",
+        point_of_no_return=True,
+    )
+
+
+def _roll_out(plan: Plan) -> Step:
+    def wanted(context: Context) -> rollout.Wanted:
+        revision = plan.reuse or str(context.results["register release"]["task_definition"])
+        return rollout.Wanted(plan.service, revision, plan.desired_count, plan.anew)
+
+    return Step(
+        "roll out",
+        f"roll {plan.release} out to {plan.service.service}",
+        observe=lambda context: rollout.observe(context, wanted(context)),
+        act=lambda context: rollout.act(context, wanted(context)),
+        confirm=lambda context, started: rollout.confirm(context, wanted(context), started),
+        way_back=plan.way_back,
+    )
+
+
+OPERATION = operation.Operation(
+    name="deploy",
+    parameters=DeployParameters,
+    plan_type=Plan,
+    gather=lambda target, request: gather(target, request.service, request.image_digest),
+    plan=plan,
+    execute=execute,
+    by_hand=by_hand.steps,
+    steps=steps,
+    approvals=lambda policy: policy.deploy_approvals,
+    seconds=lambda request: request.deadline_seconds + 300,
+)
 
 
 def _render(
@@ -258,14 +333,6 @@ def _render(
     except ValueError as error:
         refusals.append(f"{error}; it has {', '.join(names)}")
         return None
-
-
-def _register(ecs: Any, definition: Definition, release: str, template: str, progress: Progress) -> str:
-    tags = [{"key": RELEASE_TAG, "value": release}, {"key": TEMPLATE_TAG, "value": _short(template)}]
-    answer = ecs.register_task_definition(**definition, tags=tags)
-    arn = str(answer["taskDefinition"]["taskDefinitionArn"])
-    progress(f"registered {_short(arn)}")
-    return arn
 
 
 def _definition(ecs: Any, name: str) -> Definition | None:

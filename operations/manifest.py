@@ -5,14 +5,12 @@
 
 from __future__ import annotations
 
-import os
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, PrivateAttr
 
-from operations.errors import ATTACH, OperationError, reach
-
-DEFAULT_REGIONS = ("us-east-1", "us-west-2")
+from operations import parameter_store
+from operations.errors import OperationError
 
 Name = Annotated[str, Field(min_length=1)]
 Arn = Annotated[str, Field(pattern=r"^arn:[a-z-]+:")]
@@ -30,6 +28,26 @@ class _Part(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
 
+class TestHeader(_Part):
+    """Requests with this header reach the side that is being tested."""
+
+    name: Name
+    value: Name
+
+
+class Deployment(_Part):
+    """How new tasks take the place of old ones. Only `blue_green` has the rest, but for `alarms`: names of those that
+    roll a deployment back."""
+
+    strategy: Literal["rolling", "blue_green"] = "rolling"
+    bake_minutes: Annotated[int, Field(ge=0)] | None = None
+    alternate_target_group: Arn | None = None
+    production_rule: Arn | None = None
+    test_rule: Arn | None = None
+    test_header: TestHeader | None = None
+    alarms: tuple[Name, ...] = ()
+
+
 class Service(_Part):
     """One ECS service behind a load balancer. `family` holds its releases, `template` what they are made
     from.
@@ -44,6 +62,7 @@ class Service(_Part):
     container: Name
     port: Port
     desired_count: Annotated[int, Field(ge=0)]
+    maximum_count: Annotated[int, Field(ge=0)]
     repository: Name
     repository_url: Name
     log_group: Name
@@ -52,6 +71,7 @@ class Service(_Part):
     database_health_path: Path
     load_balancer: Arn
     target_group: Arn
+    deployment: Deployment = Deployment()
     subnets: Annotated[tuple[Name, ...], Field(min_length=1)]
     security_groups: Annotated[tuple[Name, ...], Field(min_length=1)]
 
@@ -78,6 +98,67 @@ class Cache(_Part):
     port: Port
     secret: Arn
     tls: bool
+
+
+class OwnMetric(_Part):
+    """A metric of the platform's own, without dimensions."""
+
+    namespace: Name
+    name: Name
+
+
+class Alarms(_Part):
+    """`names` are the alarms in CloudWatch by what they watch (`error-rate`, `payments`, …). `deployment` is put, above
+    0, for as long as a deployment runs: alarms that a deployment disturbs are quiet meanwhile.
+    """
+
+    names: dict[Name, Name]
+    deployment: OwnMetric
+    dashboard: Name
+
+
+class Dns(_Part):
+    """The service's name in Route 53: it leads to `primary` while `health_check` is healthy, else to `recovery`, which
+    is in the recovery region. `endpoint_check` asks the primary itself.
+    """
+
+    zone: Name
+    zone_id: Name
+    record: Name
+    health_check: Name
+    endpoint_check: Name
+    primary: Name
+    recovery: Name
+    interval_seconds: Annotated[int, Field(ge=1)]
+    failure_threshold: Annotated[int, Field(ge=1)]
+    ttl_seconds: Annotated[int, Field(ge=0)]
+    predicted_recovery_seconds: Annotated[int, Field(ge=1)]
+
+
+class Edge(_Part):
+    """Cloudflare in front of the service. `security_level` is what the zone has without an incident; the list's items
+    and the level are what operations change in one.
+    """
+
+    account_id: Name
+    zone: Name
+    zone_id: Name
+    hostname: Name
+    blocked_list: Name
+    blocked_list_id: Name
+    rate_limits_id: Name
+    security_level: Name
+
+
+class Access(_Part):
+    """ARNs of roles: of people by what they are, of runbooks by name, of GitHub's workflows (None: they don't deploy
+    here). `boundary` is the most that any of them but break-glass can do.
+    """
+
+    boundary: Name
+    people: dict[Name, Name]
+    runbooks: dict[Name, Name]
+    github: Name | None
 
 
 class Objectives(_Part):
@@ -135,6 +216,10 @@ class Manifest(_Part):
     services: dict[Name, Service]
     database: Database
     cache: Cache
+    access: Access
+    dns: Dns
+    edge: Edge | None
+    alarms: Alarms
     objectives: Objectives
     thresholds: Thresholds
     policy: Policy
@@ -169,36 +254,22 @@ def load(platform: str, environment: str, region: str | None = None, recovery_re
     default regions. `Manifest.read_from` says which one answered. Raises OperationError when neither has it,
     or when what it has is malformed: a malformed manifest is never passed over for another region's copy.
     """
-    first = region or os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION") or DEFAULT_REGIONS[0]
-    second = recovery_region or next(name for name in DEFAULT_REGIONS if name != first)
-    refusals: list[_Refusal] = []
-    for candidate in dict.fromkeys((first, second)):
-        found = _read(platform, environment, candidate)
-        if isinstance(found, str):
-            manifest = parse(found, platform, environment)
-            manifest._read_from = candidate
-            return manifest
-        refusals.append(found)
-    raise OperationError(
-        f"no manifest of {platform} {environment}",
-        "; ".join(f"{refusal.region}: {refusal.why}" for refusal in refusals),
-        # Where both fail, the first region's remedy is the one to try first.
-        refusals[0].next,
+    found, answered = parameter_store.read(
+        parameter_name(platform, environment),
+        parameter_store.regions(region, recovery_region),
+        what=f"no manifest of {platform} {environment}",
+        create=f"create it with `pulumi up --stack {environment}`",
     )
+    manifest = parse(found, platform, environment)
+    manifest._read_from = answered
+    return manifest
 
 
 def parse(document: str, platform: str, environment: str) -> Manifest:
     """The manifest in a JSON document; OperationError names each wrong key, never a value."""
     name = parameter_name(platform, environment)
     remedy = f"write it anew with `pulumi up --stack {environment}` from the checkout that this command runs in"
-    try:
-        manifest = Manifest.model_validate_json(document)
-    except ValidationError as error:
-        faults = [
-            f"{'.'.join(str(part) for part in fault['loc']) or 'document'}: {fault['msg']}"
-            for fault in error.errors(include_input=False, include_url=False)
-        ]
-        raise OperationError(f"the manifest {name} is malformed", "; ".join(faults), remedy) from None
+    manifest = parameter_store.parse(document, Manifest, name, remedy)
     if (manifest.platform, manifest.environment) != (platform, environment):
         raise OperationError(
             f"the manifest {name} is malformed",
@@ -206,45 +277,3 @@ def parse(document: str, platform: str, environment: str) -> Manifest:
             remedy,
         )
     return manifest
-
-
-class _Refusal(BaseModel):
-    region: str
-    why: str
-    next: str
-
-
-def _read(platform: str, environment: str, region: str) -> str | _Refusal:
-    """The parameter's value, or why this region didn't give it."""
-    import boto3
-    from botocore.config import Config
-    from botocore.exceptions import (
-        BotoCoreError,
-        ClientError,
-        ConnectionError,
-        HTTPClientError,
-        NoCredentialsError,
-    )
-
-    name = parameter_name(platform, environment)
-    # Shorter than a target's: a dead primary region must not hold up its own failover.
-    config = Config(connect_timeout=3, read_timeout=5, retries={"mode": "standard", "total_max_attempts": 2})
-    endpoint = ""
-    try:
-        # A session of its own, because boto3's default one keeps the credentials that it found first.
-        session: Any = boto3.session.Session()
-        client = session.client("ssm", region_name=region, config=config)
-        endpoint = client.meta.endpoint_url
-        return str(client.get_parameter(Name=name)["Parameter"].get("Value", ""))
-    except ClientError as error:
-        code = error.response.get("Error", {}).get("Code", "")
-        if code == "ParameterNotFound":
-            why = f"there is no parameter {name}"
-            return _Refusal(region=region, why=why, next=f"create it with `pulumi up --stack {environment}`")
-        return _Refusal(region=region, why=str(error), next=ATTACH)
-    except NoCredentialsError:
-        return _Refusal(region=region, why="this shell has no AWS credentials", next=ATTACH)
-    except (ConnectionError, HTTPClientError):
-        return _Refusal(region=region, why=f"nothing answers at {endpoint}", next=reach(endpoint))
-    except (BotoCoreError, ValueError) as error:
-        return _Refusal(region=region, why=str(error), next=ATTACH)

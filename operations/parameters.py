@@ -8,7 +8,7 @@ from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from operations.manifest import DEFAULT_REGIONS
+from operations.parameter_store import DEFAULT_REGIONS
 
 
 class Where(BaseModel):
@@ -27,6 +27,13 @@ class Where(BaseModel):
     ] = DEFAULT_REGIONS[1]
 
 
+class Changing(Where):
+    """What every operation that changes something has: nothing is done unless it is asked for."""
+
+    dry_run: Annotated[bool, Field(description="plan only; `drydock run --apply` sets it to false")] = True
+    resume: Annotated[str, Field(pattern=r"^[a-z0-9-]*$", description="a run to go on with; empty for a new one")] = ""
+
+
 class VerifyParameters(Where):
     """How much traffic a verification sends. Fewer probes leave the error rate or p95 "not checked"."""
 
@@ -35,7 +42,7 @@ class VerifyParameters(Where):
     probe_path: Annotated[str, Field(pattern=r"^/", description="page that is asked for")] = "/"
 
 
-class DeployParameters(Where):
+class DeployParameters(Changing):
     """Which release a deployment brings out."""
 
     service: Annotated[str, Field(min_length=1, description="name in the manifest")] = "web"
@@ -48,4 +55,4 @@ class DeployParameters(Where):
 
 
 # By the name of the runbook. A runbook's parameters cell agrees with its model (tests/runbooks).
-BY_RUNBOOK: dict[str, type[Where]] = {"verify": VerifyParameters}
+BY_RUNBOOK: dict[str, type[Where]] = {"verify": VerifyParameters, "deploy": DeployParameters}

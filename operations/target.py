@@ -5,11 +5,13 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING, Any, Self
 
 from operations import manifest as manifests
 from operations.errors import OperationError
 from operations.manifest import Manifest
+from operations.redaction import remember
 
 if TYPE_CHECKING:
     import httpx
@@ -19,6 +21,9 @@ if TYPE_CHECKING:
     from operations.parameters import Where
 
 Connect = Callable[[str, str], Any]
+
+# Fields of a secret that may be shown.
+_NO_SECRETS = frozenset({"username"})
 
 CONNECT_SECONDS = 5
 ANSWER_SECONDS = 10
@@ -31,6 +36,8 @@ class Target:
         """`connect` makes the client of a service in a region; by default boto3 does, as the shell is set up."""
         self.manifest = manifest
         self._connect = connect or _connect
+        self._connect_once = connect or partial(_connect, attempts=1)
+        self._acting: dict[str, Any] = {}
         self._clients: dict[tuple[str, str], Any] = {}
 
     @classmethod
@@ -45,18 +52,29 @@ class Target:
             self._clients[key] = self._connect(*key)
         return self._clients[key]
 
+    def acting(self, service: str) -> Any:
+        """A client for calls that change something. It never sends one twice: a call whose answer got lost may have
+        acted, and the step looks (operations/steps.py)."""
+        if service not in self._acting:
+            self._acting[service] = self._connect_once(service, self.manifest.region)
+        return self._acting[service]
+
     def secret(self, arn: str, *fields: str) -> tuple[str, ...]:
         """These fields of the secret's JSON object. Errors name the secret and the field, never a value."""
         value = self.client("secretsmanager").get_secret_value(SecretId=arn).get("SecretString", "")
         try:
             document = json.loads(value)
-            return tuple(str(document[field]) for field in fields)
+            found = tuple(str(document[field]) for field in fields)
         except (ValueError, KeyError, TypeError):
             raise OperationError(
                 f"the secret {arn} can't be used",
                 f"its value is not a JSON object with {', '.join(fields)}",
                 f"`pulumi up --stack {self.manifest.environment}` writes it anew",
             ) from None
+        for field, text in zip(fields, found, strict=True):
+            if field not in _NO_SECRETS:
+                remember(text)
+        return found
 
     def database(self) -> psycopg.Connection[tuple[Any, ...]]:
         """A new connection as the application, over TLS with the server's certificate verified.
@@ -147,14 +165,14 @@ class Target:
         ]
 
 
-def _connect(service: str, region: str) -> Any:
+def _connect(service: str, region: str, attempts: int = 3) -> Any:
     import boto3
     from botocore.config import Config
 
     config = Config(
         connect_timeout=CONNECT_SECONDS,
         read_timeout=ANSWER_SECONDS,
-        retries={"mode": "standard", "total_max_attempts": 3},
+        retries={"mode": "standard", "total_max_attempts": attempts},
         user_agent_extra="drydock",
     )
     session: Any = boto3.session.Session()

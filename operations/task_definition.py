@@ -10,8 +10,8 @@ Definition = dict[str, Any]
 RELEASE_TAG = "drydock:release"
 TEMPLATE_TAG = "drydock:template"
 
-# What RegisterTaskDefinition takes of what DescribeTaskDefinition gives; the rest is written by ECS.
-_REGISTERED = (
+#: What RegisterTaskDefinition takes of what DescribeTaskDefinition gives; the rest is written by ECS.
+REGISTERED = (
     "family",
     "taskRoleArn",
     "executionRoleArn",
@@ -38,7 +38,7 @@ def render(template: Definition, family: str, container: str, image: str) -> Def
 
     Raises ValueError when the template has no such container.
     """
-    rendered = {key: copy.deepcopy(template[key]) for key in _REGISTERED if template.get(key) not in (None, [], "")}
+    rendered = {key: copy.deepcopy(template[key]) for key in REGISTERED if template.get(key) not in (None, [], "")}
     rendered["family"] = family
     containers = [entry for entry in rendered.get("containerDefinitions", []) if entry.get("name") == container]
     if len(containers) != 1:
@@ -61,7 +61,7 @@ def image_of(definition: Definition, container: str) -> str | None:
 
 
 def _compared(definition: Definition) -> Definition:
-    kept = {key: definition[key] for key in _REGISTERED if key in definition}
+    kept = {key: definition[key] for key in REGISTERED if key in definition}
     pruned: Definition = _prune(kept)
     for entry in pruned.get("containerDefinitions", []):
         # Order says nothing in these lists, and ECS does not promise to keep it.

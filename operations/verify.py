@@ -31,10 +31,12 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from html import escape
 
-from operations import cache, database, endpoints, traffic
+from operations import cache, database, endpoints, operation, traffic
+from operations.by_hand import verify as by_hand
 from operations.checks import Check, Outcome
 from operations.manifest import Manifest
 from operations.parameters import VerifyParameters
+from operations.runs.journal import Journal
 from operations.target import Target
 
 Progress = Callable[[str], None]
@@ -54,13 +56,17 @@ class Facts:
     series: tuple[traffic.Series, ...]
 
 
-@dataclass(frozen=True)
-class Plan:
-    """What a verification will look at, what it sends, and that it changes nothing."""
+class Plan(operation.Plan):
+    """What a verification will look at, what it sends, and that it changes nothing. `seconds` is how long it takes."""
 
+    request: VerifyParameters
     title: str
     lines: tuple[tuple[str, str], ...]
     seconds: float
+
+    @property
+    def empty(self) -> bool:
+        return False
 
     def __repr__(self) -> str:
         return "\n".join([self.title, *(f"  {area + ':':<13}{text}" for area, text in self.lines), f"  {self._effect}"])
@@ -105,7 +111,8 @@ def plan(manifest: Manifest, parameters: VerifyParameters) -> Plan:
     lines.append((traffic.PERFORMANCE, f"{probes}: p95 ≤ {limits.p95_seconds * 1000:g} ms"))
     lines.append((traffic.ERROR_RATE, f"of the same probes: failed ≤ {limits.error_rate_percent:g} %"))
     seconds = 2 + len(manifest.services) * parameters.probes / parameters.probes_per_second
-    return Plan(f"Verify {manifest.platform} {manifest.environment}", tuple(lines), seconds)
+    title = f"Verify {manifest.platform} {manifest.environment}"
+    return Plan(request=parameters, title=title, lines=tuple(lines), seconds=seconds)
 
 
 def gather(target: Target, parameters: VerifyParameters, progress: Progress = lambda _: None) -> Facts:
@@ -172,6 +179,24 @@ def evaluate(facts: Facts) -> Outcome:
 def verify(target: Target, parameters: VerifyParameters, progress: Progress = lambda _: None) -> Outcome:
     """`gather` and `evaluate` in one, for other operations and the command line."""
     return evaluate(gather(target, parameters, progress))
+
+
+def execute(plan: Plan, target: Target, journal: Journal) -> Outcome:
+    """Look at everything that the plan names, and judge it."""
+    return verify(target, plan.request, journal.progress)
+
+
+OPERATION = operation.Operation(
+    name="verify",
+    parameters=VerifyParameters,
+    plan_type=Plan,
+    gather=lambda target, _: target.manifest,
+    plan=plan,
+    execute=execute,
+    by_hand=by_hand.steps,
+    changes=False,
+    seconds=lambda request: 300 + 3 * request.probes / request.probes_per_second,
+)
 
 
 def _measurements(facts: Facts) -> dict[str, float]:

@@ -9,7 +9,16 @@ from dataclasses import dataclass
 from typing import Annotated, Any, Literal, Self
 from zoneinfo import ZoneInfo
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, GetJsonSchemaHandler, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Discriminator,
+    Field,
+    GetJsonSchemaHandler,
+    Tag,
+    model_validator,
+)
 from pydantic_core import CoreSchema
 
 
@@ -130,6 +139,19 @@ DatabaseIdentifier = Annotated[
 VariableName = Annotated[
     str, Field(pattern=r"^[A-Z][A-Z0-9_]*$"), Expected("a variable's name in upper case", "LOG_LEVEL")
 ]
+
+
+# The name of a choice has a blank in it, which no key of a settings file has: messages leave it out.
+NEW, EXISTING = "a new one", "an existing one"
+
+
+def either(new: type[Part], existing: type[Part]) -> Any:
+    """The type of a group that describes something new, or names under `existing` what is there already."""
+
+    def chosen(given: Any) -> str:
+        return EXISTING if isinstance(given, existing) or (isinstance(given, dict) and "existing" in given) else NEW
+
+    return Annotated[Annotated[new, Tag(NEW)] | Annotated[existing, Tag(EXISTING)], Discriminator(chosen)]
 
 
 def whole(lowest: int, highest: int, unit: str, example: int) -> Any:

@@ -10,8 +10,10 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 from pydantic import BaseModel, ValidationError
 
-from stacks.domain import Expected
+from stacks.domain import EXISTING, NEW, Expected
 
+# Steps of a location that no file has: a key of a mapping that is wrong itself, and which of two groups is meant.
+_UNWRITTEN = ("[key]", NEW, EXISTING)
 # The kind of an error about a value that is well formed, but not for this program or stack.
 UNFIT = "unfit"
 
@@ -60,7 +62,7 @@ def _where(root: str, location: tuple[int | str, ...]) -> str:
     text = root
     for part in location:
         # pydantic marks a key of a mapping that is wrong itself.
-        if part != "[key]":
+        if part not in _UNWRITTEN:
             text += f"[{part}]" if isinstance(part, int) else f".{part}"
     return text
 
@@ -108,7 +110,7 @@ def _annotation(model: Any, location: tuple[int | str, ...]) -> Any:
     """The declared type at a location, with its metadata."""
     current: Any = model
     for part in location:
-        if part == "[key]":
+        if part in _UNWRITTEN:
             continue
         for each in _flat(current):
             if _is_model(each) and part in each.model_fields:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -23,6 +24,10 @@ class SetupError(Exception):
     """Something is missing that can't be installed from here; the message says what to type."""
 
 
+class ToldError(Exception):
+    """The step's own program has said what is wrong already."""
+
+
 def main() -> int:
     steps: list[tuple[str, Callable[[], None]]] = [
         ("system packages", system_packages),
@@ -34,6 +39,8 @@ def main() -> int:
         began = time.monotonic()
         try:
             step()
+        except ToldError:
+            return 1
         except SetupError as problem:
             print(f"drydock: {name}: {problem}", file=sys.stderr)
             return 1
@@ -50,7 +57,7 @@ def system_packages() -> None:
     missing = []
     if not any(_postgres_major(path) >= 15 for path in Path("/usr/lib/postgresql").glob("*/bin/postgres")):
         missing.append("postgresql")
-    if not (_on_path("redis-server") or _on_path("valkey-server")):
+    if not any(_server_major(name) >= 7 for name in ("redis-server", "valkey-server")):
         missing.append("redis-server")
     if not _on_path("haproxy"):
         missing.append("haproxy")
@@ -102,17 +109,35 @@ def python_packages() -> None:
 
 def engine() -> None:
     """Pulumi's CLI; `tools/engine` knows the ways to have it."""
-    subprocess.run([sys.executable, str(PROJECT / "tools" / "engine" / "install.py")], check=True, timeout=3600)
+    _run([sys.executable, str(PROJECT / "tools" / "engine" / "install.py")], 3600)
 
 
 def emulator() -> None:
     """The emulator's environment in the cache."""
-    install = PROJECT / "tools" / "emulator" / "install.py"
-    subprocess.run([str(VENV / "bin" / "python"), str(install)], check=True, timeout=900)
+    _run([str(VENV / "bin" / "python"), str(PROJECT / "tools" / "emulator" / "install.py")], 900)
+
+
+def _run(command: list[str], seconds: float) -> None:
+    if subprocess.run(command, timeout=seconds).returncode != 0:
+        raise ToldError
+
+
+def _found(program: str) -> str | None:
+    return shutil.which(program, path=f"{os.environ.get('PATH', '')}:/usr/sbin:/sbin:/usr/local/sbin")
 
 
 def _on_path(program: str) -> bool:
-    return shutil.which(program, path=f"{os.environ.get('PATH', '')}:/usr/sbin:/sbin:/usr/local/sbin") is not None
+    return _found(program) is not None
+
+
+def _server_major(name: str) -> int:
+    """The major version of a Redis or Valkey server; 0 where there is none. It says `… server v=7.0.15 …`."""
+    path = _found(name)
+    if path is None:
+        return 0
+    said = subprocess.run([path, "--version"], capture_output=True, text=True, timeout=10).stdout
+    version = re.search(r"v=(\d+)\.", said)
+    return int(version[1]) if version else 0
 
 
 def _postgres_major(path: Path) -> int:

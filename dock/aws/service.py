@@ -7,10 +7,12 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from dock.access.principals import Principal
 from dock.store import Scope
 
 if TYPE_CHECKING:
     from dock.cloud import Cloud
+    from dock.faults.engines import Engine
 
 Request = dict[str, Any]
 Response = dict[str, Any]
@@ -26,6 +28,8 @@ class Call:
     service: str
     operation: str
     request_id: str
+    caller: Principal | None = None
+    """Who is behind it; None on the dock's own calls, which are the account's."""
 
     @property
     def scope(self) -> Scope:
@@ -96,6 +100,10 @@ class Service:
 
     def status(self) -> list[dict[str, Any]]:
         """What `drydock status` shows: one dict per engine or resource with `kind`, `name`, `state`, and more."""
+        return []
+
+    def engines(self) -> list[Engine]:
+        """What a fault can hit: one entry for each resource that acts, with its processes and their zones."""
         return []
 
     @classmethod

@@ -18,6 +18,7 @@ import os
 import signal
 import sys
 from collections.abc import Awaitable, Callable
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -38,6 +39,7 @@ from hypercorn.asyncio import serve  # noqa: E402
 from hypercorn.config import Config  # noqa: E402
 from ministack import app as ministack  # noqa: E402
 from ministack.core import persistence  # noqa: E402
+from write_log import LOGGED, MAX_BYTES, WriteLog, covers  # type: ignore[import-not-found]  # noqa: E402
 
 log = logging.getLogger("drydock.emulator")
 
@@ -47,23 +49,21 @@ Receive = Callable[[], Awaitable[Message]]
 
 # The front door's name of a service → the emulator's modules whose state a write to it can change.
 MODULES: dict[str, tuple[str, ...]] = {
-    "acm": ("acm",),
+    "budgets": ("budgets",),
     "dynamodb": ("dynamodb",),
     "ec2": ("ec2",),
-    "iam": ("iam",),
     "kms": ("kms",),
     "s3": ("s3",),
     "secretsmanager": ("secretsmanager",),
     "sns": ("sns", "sqs"),
     "sqs": ("sqs",),
     "ssm": ("ssm",),
-    "sts": ("iam",),
 }
 WRITE_HEADER = b"x-drydock-write"
 
 
 class Snapshots:
-    """One encrypted file for each module, replaced as a whole."""
+    """One encrypted file for each module, replaced as a whole; for DynamoDB's items a log since its last snapshot."""
 
     def __init__(self, folder: Path, key: bytes) -> None:
         self._folder = folder
@@ -71,15 +71,31 @@ class Snapshots:
         self._locks = {module: asyncio.Lock() for modules in MODULES.values() for module in modules}
         self._wanted = dict.fromkeys(self._locks, 0)
         self._saved = dict.fromkeys(self._locks, 0)
+        self.log = WriteLog(folder, self._cipher)
+        # Requests to DynamoDB are carried out and written down in one order.
+        self.order = asyncio.Lock()
 
-    def load(self) -> None:
+    async def load(self) -> None:
         """Restore every module that has a file. A file that can't be read stops the start: nothing is lost silently."""
+        generation = 0
         for module in self._locks:
             path = self._path(module)
             if path.exists():
                 text = self._cipher.decrypt(path.read_bytes())
                 state = json.loads(text, object_hook=persistence._json_object_hook)
+                if module == LOGGED and "generation" in state:
+                    generation, state = state["generation"], state["state"]
                 importlib.import_module(f"ministack.services.{module}").load_persisted_state(state)
+        for scope, body in self.log.requests(generation):
+            await _carry_out(scope, body)
+        self.log.begin(generation)
+
+    async def keep(self) -> None:
+        """Return when the requests that were added to the log are on disk."""
+        await self.log.sync()
+        if self.log.size > MAX_BYTES:
+            async with self.order:
+                await self.save(LOGGED)
 
     async def save(self, service: str) -> None:
         """Return when every change so far of this service's modules is on disk. Writers that wait share one save."""
@@ -88,9 +104,10 @@ class Snapshots:
             mine = self._wanted[module]
             async with self._locks[module]:
                 if self._saved[module] < mine:
-                    covers = self._wanted[module]
-                    self._write(module)
-                    self._saved[module] = covers
+                    covered = self._wanted[module]
+                    async with self.log.lock if module == LOGGED else nullcontext():
+                        self._write(module)
+                    self._saved[module] = covered
 
     def save_all(self) -> None:
         for module in self._locks:
@@ -100,7 +117,11 @@ class Snapshots:
         loaded = sys.modules.get(f"ministack.services.{module}")
         if loaded is None:
             return
-        text = json.dumps(loaded.get_state(), default=persistence._json_default)
+        state = loaded.get_state()
+        generation = self.log.generation + 1
+        if module == LOGGED:
+            state = {"generation": generation, "state": state}
+        text = json.dumps(state, default=persistence._json_default)
         path = self._path(module)
         temporary = path.with_suffix(".new")
         with temporary.open("wb") as file:
@@ -108,6 +129,8 @@ class Snapshots:
             file.flush()
             os.fsync(file.fileno())
         temporary.replace(path)
+        if module == LOGGED:
+            self.log.begin(generation)
 
     def _path(self, module: str) -> Path:
         return self._folder / f"{module}.state"
@@ -129,9 +152,12 @@ class Durable:
         async def hold(message: Message) -> None:
             held.append(message)
 
-        await ministack.app(scope, receive, hold)
         try:
-            await self._snapshots.save(service)
+            if service == LOGGED:
+                await self._in_order(service, scope, receive, hold, held)
+            else:
+                await ministack.app(scope, receive, hold)
+                await self._snapshots.save(service)
         except OSError as problem:
             log.error("%s could not be saved: %s", service, problem)
             body = json.dumps(
@@ -144,11 +170,46 @@ class Durable:
         for message in held:
             await send(message)
 
+    async def _in_order(self, service: str, scope: Message, receive: Receive, hold: Send, held: list[Message]) -> None:
+        """Carry a request to DynamoDB out, and return when its change is on disk."""
+        body = b""
+        while True:
+            message = await receive()
+            body += message.get("body", b"")
+            if not message.get("more_body"):
+                break
+        async with self._snapshots.order:
+            await ministack.app(scope, _received(body), hold)
+            if not covers(service, scope):
+                await self._snapshots.save(service)
+                return
+            if held and held[0].get("status") == 200:
+                self._snapshots.log.add(scope, body)
+        await self._snapshots.keep()
+
+
+async def _carry_out(scope: Message, body: bytes) -> None:
+    """A request once more, whose answer nobody waits for."""
+
+    async def nobody(_: Message) -> None:
+        pass
+
+    await ministack.app(scope, _received(body), nobody)
+
+
+def _received(body: bytes) -> Receive:
+    """An ASGI `receive` that gives a body that is there already."""
+
+    async def receive() -> Message:
+        return {"type": "http.request", "body": body, "more_body": False}
+
+    return receive
+
 
 async def main() -> None:
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
     snapshots = Snapshots(STATE, Path(os.environ["DRYDOCK_EMULATOR_KEY"]).read_bytes())
-    snapshots.load()
+    await snapshots.load()
     config = Config()
     config.bind = [os.environ["DRYDOCK_EMULATOR_BIND"]]
     config.accesslog = None

@@ -13,13 +13,14 @@ import aiohttp
 from cryptography.fernet import Fernet
 
 from dock.certificates import write_private
-from dock.engines.supervisor import Spec, Supervisor
+from dock.engines.supervisor import HeldError, Spec, Supervisor
 from dock.home import Home
 
 log = logging.getLogger(__name__)
 
 PORT = 4566
 READY_SECONDS = 60
+_LONGEST_PAUSE_SECONDS = 5
 _NAME = "emulator"
 _LOCK = Path(__file__).parents[2] / "tools" / "emulator" / "requirements.lock"
 
@@ -47,10 +48,16 @@ class Emulator:
         return process.pid if process else None
 
     async def start(self) -> None:
-        """Adopt the running one or start it; returns when it answers. Raises RuntimeError when it doesn't."""
-        if self._supervisor.find(_NAME) is None:
-            self._launch()
-        await self.ready()
+        """Adopt the running one or start it; returns when it answers. Raises RuntimeError when it doesn't.
+
+        While a fault keeps it down the dock starts without it.
+        """
+        try:
+            if self._supervisor.find(_NAME) is None:
+                self._launch()
+            await self.ready()
+        except HeldError as held:
+            log.warning("%s", held)
         self._watch = asyncio.create_task(self._restart_when_dead(), name="emulator watch")
 
     async def stop(self) -> None:
@@ -122,4 +129,4 @@ class Emulator:
             except (RuntimeError, OSError) as problem:
                 log.error("the emulator could not be started: %s", problem)
                 await asyncio.sleep(pause)
-                pause = min(pause * 2, 30)
+                pause = min(pause * 2, _LONGEST_PAUSE_SECONDS)

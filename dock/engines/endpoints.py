@@ -53,6 +53,7 @@ class Endpoints:
         self._file = self._folder / "endpoints.json"
         self._haproxy = HAProxy("endpoints", self._folder, home.run, home.logs / "endpoints.log", supervisor)
         self._endpoints: dict[str, Endpoint] = {}
+        self._diverted: dict[str, tuple[str, int] | None] = {}
         self._lock = asyncio.Lock()
         self._watcher: asyncio.Task[None] | None = None
 
@@ -122,6 +123,37 @@ class Endpoints:
                 await self._haproxy.stop()
             self._keep(remaining)
 
+    def target(self, owner: str) -> tuple[str, int] | None:
+        """What answers for this owner, whatever stands in between; None when nothing does, or nobody published it."""
+        endpoint = self._endpoints.get(owner)
+        return endpoint.target if endpoint is not None else None
+
+    async def divert(self, owner: str, via: tuple[str, int] | None) -> None:
+        """Put something between an endpoint and its target; with None nothing listens any more, so that connections
+        are refused. Sessions that are open are closed. Forgotten at the daemon's end. KeyError as in `retarget`."""
+        async with self._lock:
+            endpoint = self._endpoints[owner]
+            before = self._diverted.get(owner, endpoint.target)
+            self._diverted[owner] = via
+            if via is None or before is None:
+                await self._direct(endpoint)
+                await self._haproxy.reload(self._render(self._endpoints))
+            if via is not None:
+                await self._direct(endpoint)
+
+    async def restore(self, owner: str) -> None:
+        """Take away what `divert` put there; nothing happens when there is nothing."""
+        async with self._lock:
+            if owner not in self._diverted:
+                return
+            refused = self._diverted.pop(owner) is None
+            endpoint = self._endpoints.get(owner)
+            if endpoint is None:
+                return
+            if refused:
+                await self._haproxy.reload(self._render(self._endpoints))
+            await self._direct(endpoint)
+
     async def stop(self) -> None:
         """Close every endpoint; the mapping stays for the next start."""
         async with self._lock:
@@ -152,7 +184,7 @@ class Endpoints:
     async def _run(self, listeners: Iterable[tuple[str, int]] = ()) -> None:
         text = self._render(self._endpoints)
         if await self._haproxy.run(text, listeners):
-            if await self._generation() != _generation(self._endpoints):
+            if await self._generation() != _generation(self._effective(self._endpoints)):
                 await self._haproxy.reload(text, listeners)
             else:
                 self._haproxy.write(text)
@@ -169,7 +201,7 @@ class Endpoints:
     async def _converge(self) -> None:
         """Send each endpoint to its target where an earlier daemon died between keeping and doing."""
         rows = {row["be_name"]: row for row in await self._haproxy.runtime.servers_state()}
-        for endpoint in self._endpoints.values():
+        for endpoint in self._effective(self._endpoints):
             row = rows[endpoint.proxy]
             closed = int(row["srv_admin_state"]) != 0
             found = None if closed else (row["srv_addr"], int(row["srv_port"]))
@@ -186,7 +218,21 @@ class Endpoints:
         if self._haproxy.alive:
             await self._direct(wanted)
 
+    def _effective(self, endpoints: dict[str, Endpoint]) -> list[Endpoint]:
+        """The endpoints as they are to be served now: diverted where they are, and without those that refuse."""
+        served = []
+        for endpoint in endpoints.values():
+            via = self._diverted.get(endpoint.owner, endpoint.target)
+            if endpoint.owner not in self._diverted:
+                served.append(endpoint)
+            elif via is not None:
+                served.append(replace(endpoint, target=via))
+        return served
+
     async def _direct(self, endpoint: Endpoint) -> None:
+        """Bring the running HAProxy's server to what the endpoint, or what it is diverted to, says."""
+        if endpoint.owner in self._diverted:
+            endpoint = replace(endpoint, target=self._diverted[endpoint.owner])
         server = f"{endpoint.proxy}/target"
         # First nothing, then the new target: no session to the old one begins in between.
         commands = [f"set server {server} state maint"]
@@ -206,7 +252,8 @@ class Endpoints:
     def _render(self, endpoints: dict[str, Endpoint]) -> str:
         user = unprivileged_user("haproxy")
         owner = (user.pw_uid, user.pw_gid) if user else None
-        return self._haproxy.preamble(_generation(endpoints), owner, MAX_CONNECTIONS) + render(endpoints.values())
+        served = self._effective(endpoints)
+        return self._haproxy.preamble(_generation(served), owner, MAX_CONNECTIONS) + render(served)
 
     def _keep(self, endpoints: dict[str, Endpoint]) -> None:
         content = json.dumps([asdict(endpoint) for endpoint in endpoints.values()], indent=1)
@@ -247,9 +294,9 @@ def render(endpoints: Iterable[Endpoint]) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _generation(endpoints: dict[str, Endpoint]) -> str:
+def _generation(endpoints: Iterable[Endpoint]) -> str:
     """Changes with what only a reload changes: which addresses are listened on."""
-    listeners = sorted((endpoint.proxy, endpoint.address, endpoint.port) for endpoint in endpoints.values())
+    listeners = sorted((endpoint.proxy, endpoint.address, endpoint.port) for endpoint in endpoints)
     return hashlib.sha256(json.dumps(listeners).encode()).hexdigest()[:16]
 
 

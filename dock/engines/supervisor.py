@@ -8,7 +8,7 @@ import os
 import signal
 import subprocess
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -32,6 +32,10 @@ class Spec:
     environment: Mapping[str, str] = field(default_factory=dict)
     user: tuple[int, int] | None = None
     """(uid, gid) to run as; None: as the daemon."""
+
+
+class HeldError(OSError):
+    """A process must not start now; the message says why."""
 
 
 class Process:
@@ -104,6 +108,8 @@ class Supervisor:
         self._records = store.table("process")
         self._home = home
         self._running: dict[str, Process] = {}
+        self.gate: Callable[[str], str | None] = lambda _: None
+        """Says why a process of this name must not start now; None: it may."""
         for _, name, record in self._records.all():
             if _is_same(record["pid"], record["started"]):
                 self._running[name] = Process(name, record["pid"], record["started"], None)
@@ -124,7 +130,10 @@ class Supervisor:
 
     def start(self, spec: Spec) -> Process:
         """Start a process; its output goes to `spec.log`. Raises RuntimeError when one of this name runs already,
-        OSError when the program can't be started. Never put a secret into argv: others can read it."""
+        OSError when the program can't be started (HeldError: for now). Never put a secret into argv: others can
+        read it."""
+        if (reason := self.gate(spec.name)) is not None:
+            raise HeldError(f"{spec.name} is not started: {reason}")
         if self.find(spec.name) is not None:
             raise RuntimeError(f"{spec.name} runs already")
         self._end_stray(spec.name)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import json
 import re
+import uuid
 from collections.abc import Callable, Mapping
 from functools import cache
 from typing import Any, TypeVar
@@ -44,6 +45,16 @@ class _Functions(functions.Functions):  # type: ignore[misc]
         """`recase(x, 'Pascal')` or `'camel'`: the first letter of every name below, as the other side writes it."""
         return recase(value, str.upper if case == "Pascal" else str.lower)
 
+    @_takes({"types": []})
+    def _func_snake(self, value: Any) -> Any:
+        """Every name below as `some_name`; without those that have no value."""
+        return renamed(prune(value), lambda name: re.sub(r"(?<!^)(?=[A-Z])", "_", name).lower())
+
+    @_takes({"types": []})
+    def _func_camel(self, value: Any) -> Any:
+        """Every name below as `someName`."""
+        return renamed(value, lambda name: re.sub(r"_([a-z0-9])", lambda match: str(match[1]).upper(), name))
+
     @_takes({"types": ["string", "null"]}, {"types": ["string"]})
     def _func_split(self, text: str | None, separator: str) -> list[str] | None:
         return None if text is None else text.split(separator)
@@ -64,6 +75,16 @@ class _Functions(functions.Functions):  # type: ignore[misc]
     @_takes({"types": ["string", "null"]})
     def _func_lower(self, text: str | None) -> str | None:
         return None if text is None else text.lower()
+
+    @_takes()
+    def _func_unique(self) -> str:
+        """Another text each time: what a call that makes something is told apart by."""
+        return uuid.uuid4().hex
+
+    @_takes({"types": ["string", "null"]})
+    def _func_domain(self, text: str | None) -> str | None:
+        """A domain name as people write it: no final dot, an asterisk instead of its octal number."""
+        return None if text is None else text.rstrip(".").replace("\\052", "*").lower()
 
     @_takes({"types": ["string", "null"]})
     def _func_decode_base64(self, text: str | None) -> str | None:
@@ -157,11 +178,16 @@ def prune(value: Any) -> Any:
     return value
 
 
-def recase(value: Any, letter: Any) -> Any:
+def recase(value: Any, letter: Callable[[str], str]) -> Any:
+    return renamed(value, lambda name: letter(name[:1]) + name[1:])
+
+
+def renamed(value: Any, new: Callable[[str], str]) -> Any:
+    """The value with every name in it, however deep, replaced."""
     if isinstance(value, Mapping):
-        return {letter(name[:1]) + name[1:]: recase(item, letter) for name, item in value.items()}
+        return {new(name): renamed(item, new) for name, item in value.items()}
     if isinstance(value, list):
-        return [recase(item, letter) for item in value]
+        return [renamed(item, new) for item in value]
     return value
 
 

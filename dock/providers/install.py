@@ -10,7 +10,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 CHECKOUT = Path(__file__).resolve().parents[2]
-PROVIDERS = ("aws",)
+PROVIDERS = ("aws", "cloudflare")
 
 
 def install(pulumi_home: Path) -> None:

@@ -114,3 +114,35 @@ def _kind(value: Any) -> str:
 
 def _article(kind: str) -> str:
     return f"{'an' if kind[0] in 'aeio' else 'a'} {kind}"
+
+
+def package_schema(name: str, version: str, resources: Mapping[str, ResourceSchema]) -> str:
+    """The package in Pulumi's schema format: what the dock emulates, not all that the SDK has."""
+    types: dict[str, Any] = {}
+
+    def spec(kind: Type, hint: str) -> dict[str, Any]:
+        if isinstance(kind, str):
+            return {"$ref": "pulumi.json#/Any"} if kind == "any" else {"type": kind}
+        if "enum" in kind:
+            return {"type": "string"}
+        if "list" in kind:
+            return {"type": "array", "items": spec(kind["list"], hint)}
+        if "map" in kind:
+            return {"type": "object", "additionalProperties": spec(kind["map"], hint)}
+        types[hint] = {
+            "type": "object",
+            "properties": {
+                key: spec(inner, f"{hint}{key[0].upper()}{key[1:]}") for key, inner in kind["object"].items()
+            },
+            "required": list(kind.get("required", ())),
+        }
+        return {"$ref": f"#/types/{hint}"}
+
+    described = {}
+    for token, schema in resources.items():
+        inputs = {key: spec(kind, f"{token}{key[0].upper()}{key[1:]}") for key, kind in schema.inputs.items()}
+        outputs = {key: inputs.get(key, {"$ref": "pulumi.json#/Any"}) for key in sorted(schema.outputs)}
+        for key in schema.secret:
+            outputs[key] = {**outputs[key], "secret": True}
+        described[token] = {"inputProperties": inputs, "requiredInputs": sorted(schema.required), "properties": outputs}
+    return json.dumps({"name": name, "version": version, "resources": described, "types": types})

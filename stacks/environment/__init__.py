@@ -9,8 +9,9 @@ import pulumi
 import pulumi_aws as aws
 
 from components.manifest import Manifest, ManifestArgs
-from stacks.environment import data, foundation, web
+from stacks.environment import access, alarms, data, edge, foundation, names, safekeeping, watch, web
 from stacks.environment.document import document
+from stacks.environment.existing import Adoption, Existing
 from stacks.platforms.model import Platform
 from stacks.settings import Settings
 
@@ -26,6 +27,9 @@ class Environment:
         self.prefix = f"{settings.platform}-{settings.environment}"
         self.opts = pulumi.ResourceOptions(providers=[self._provider()])
 
+        self.existing = Existing(self)
+        adoption = Adoption(settings)
+        self.boundary = access.boundary(self)
         self.encryption = foundation.encryption(self)
         self.network = foundation.network(self)
         self.security_groups = foundation.security_groups(self)
@@ -37,15 +41,32 @@ class Environment:
         self.url = web.url(self)
         self.cluster = web.cluster(self)
         self.service = web.service(self)
+        self.autoscaling = watch.autoscaling(self)
+        self.log_metrics = watch.log_metrics(self)
+        self.notifications = watch.notifications(self)
+        self.metric_alarms = alarms.metric_alarms(self)
+        self.alarms = watch.alarms(self)
+        self.dashboard = watch.dashboard(self)
+        self.recovery_site = names.recovery_site(self)
+        self.dns = names.dns(self)
+        self.edge = edge.edge(self)
+        self.recovery_encryption = safekeeping.recovery_encryption(self)
+        self.backups = safekeeping.backups(self)
+        self.flow_logs = safekeeping.flow_logs(self)
+        self.budget = safekeeping.budget(self)
+        self.people = access.people(self)
+        self.github_roles = access.github_roles(self)
+        self.runbook_roles = access.runbook_roles(self)
         self.manifest = Manifest(
             f"{self.prefix}-manifest",
             ManifestArgs(
-                parameter=f"/drydock/{settings.platform}/{settings.environment}/manifest",
+                parameter=access.manifest(self),
                 recovery_region=settings.recovery_region,
                 document=document(self),
             ),
             self.opts,
         )
+        adoption.check()
         self.outputs = {
             "platform": settings.platform,
             "environment": settings.environment,
@@ -55,6 +76,11 @@ class Environment:
             "service": self.service.service,
             "repository_url": self.registry.repository_url,
             "load_balancer": self.load_balancer.dns_name,
+            "dns_zone": self.dns.zone_id,
+            "dns_name_servers": self.dns.name_servers,
+            "dns_name": self.dns.record,
+            "dns_predicted_recovery_seconds": self.dns.predicted_recovery_seconds,
+            "recovery_site": self.recovery_site.dns_name,
             "database_endpoint": self.database.address,
             "database_port": self.database.port,
             "database_name": platform.database.name,

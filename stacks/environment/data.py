@@ -6,12 +6,15 @@ from typing import TYPE_CHECKING
 
 from components.postgres import Postgres, PostgresArgs
 from components.redis import Redis, RedisArgs
+from stacks.environment.existing import FoundDatabase
 
 if TYPE_CHECKING:
     from stacks.environment import Environment
 
 
-def database(environment: Environment) -> Postgres:
+def database(environment: Environment) -> Postgres | FoundDatabase:
+    if environment.existing.database is not None:
+        return environment.existing.database
     settings = environment.settings.database
     return Postgres(
         f"{environment.prefix}-database",

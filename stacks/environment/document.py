@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from stacks.environment import access, edge, names
+from stacks.environment.alarms import deployment, namespace
+
 if TYPE_CHECKING:
     from stacks.environment import Environment
 
@@ -38,6 +41,14 @@ def document(environment: Environment) -> dict[str, Any]:
             "secret": secrets.cache_arn,
             "tls": True,
         },
+        "alarms": {
+            "names": environment.alarms.names,
+            "deployment": {"namespace": namespace(environment), "name": deployment(environment).name},
+            "dashboard": environment.dashboard.dashboard,
+        },
+        "access": access.document(environment),
+        "dns": names.document(environment),
+        "edge": edge.document(environment),
         "objectives": platform.objectives.model_dump(),
         "thresholds": platform.thresholds.model_dump(),
         "policy": settings.policy.model_dump(),
@@ -66,6 +77,7 @@ def _service(environment: Environment) -> dict[str, Any]:
         "container": service.container,
         "port": service.port,
         "desired_count": settings.service.desired_count,
+        "maximum_count": settings.service.scaling.maximum_count,
         "repository": environment.registry.repository,
         "repository_url": environment.registry.repository_url,
         "log_group": environment.service.log_group,
@@ -74,6 +86,20 @@ def _service(environment: Environment) -> dict[str, Any]:
         "database_health_path": service.database_health_path,
         "load_balancer": environment.load_balancer.arn,
         "target_group": environment.load_balancer.target_group_arn,
+        "deployment": _deployment(environment),
         "subnets": environment.network.private_subnet_ids,
         "security_groups": [environment.security_groups.service_id],
+    }
+
+
+def _deployment(environment: Environment) -> dict[str, Any]:
+    deployment, sides = environment.settings.service.deployment, environment.load_balancer.sides
+    return {
+        "strategy": deployment.strategy,
+        "bake_minutes": deployment.bake_minutes,
+        "alternate_target_group": sides and sides.alternate_target_group,
+        "production_rule": sides and sides.production_rule,
+        "test_rule": sides and sides.test_rule,
+        "test_header": deployment.test_header and deployment.test_header.model_dump(),
+        "alarms": [f"{environment.prefix}-{key}" for key in deployment.alarms],
     }

@@ -10,6 +10,8 @@ from components.load_balancer import HTTP
 from components.network import Network, NetworkArgs
 from components.secrets import Secrets, SecretsArgs
 from components.security_groups import SecurityGroups, SecurityGroupsArgs
+from stacks.environment.existing import FoundNetwork
+from stacks.settings.existing import ExistingDatabase
 
 if TYPE_CHECKING:
     from stacks.environment import Environment
@@ -29,7 +31,9 @@ def encryption(environment: Environment) -> Encryption:
     )
 
 
-def network(environment: Environment) -> Network:
+def network(environment: Environment) -> Network | FoundNetwork:
+    if environment.existing.network is not None:
+        return environment.existing.network
     settings = environment.settings
     return Network(
         environment.prefix,
@@ -60,12 +64,14 @@ def security_groups(environment: Environment) -> SecurityGroups:
 
 
 def secrets(environment: Environment) -> Secrets:
+    database = environment.settings.database
     return Secrets(
         environment.prefix,
         SecretsArgs(
             key_arn=environment.encryption.key_arn,
             master_username=environment.platform.database.master,
             application_role=environment.platform.database.application_role,
+            master_secret_arn=database.existing.master_secret_arn if isinstance(database, ExistingDatabase) else None,
             recovery_days=environment.settings.protection.secret_recovery_days,
             protect=environment.settings.protection.data,
         ),

@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING
 import pulumi
 
 from components.ecs_cluster import EcsCluster, EcsClusterArgs
-from components.ecs_service import EcsService, EcsServiceArgs
-from components.load_balancer import LoadBalancer, LoadBalancerArgs
+from components.ecs_service import BlueGreen, EcsService, EcsServiceArgs
+from components.load_balancer import LoadBalancer, LoadBalancerArgs, Sides
 from components.registry import Registry, RegistryArgs
+from stacks.environment.existing import FoundCluster
 
 if TYPE_CHECKING:
     from stacks.environment import Environment
@@ -53,8 +54,29 @@ def load_balancer(environment: Environment) -> LoadBalancer:
             healthy_threshold=health.healthy_threshold,
             unhealthy_threshold=health.unhealthy_threshold,
             protect=environment.settings.protection.data,
+            sides=_sides(environment),
         ),
         environment.opts,
+    )
+
+
+def _sides(environment: Environment) -> Sides | None:
+    deployment = environment.settings.service.deployment
+    if deployment.strategy == "rolling":
+        return None
+    header = deployment.test_header
+    return Sides(test_header=None if header is None else (header.name, header.value))
+
+
+def _blue_green(environment: Environment) -> BlueGreen | None:
+    sides, minutes = environment.load_balancer.sides, environment.settings.service.deployment.bake_minutes
+    if sides is None or minutes is None:
+        return None
+    return BlueGreen(
+        bake_minutes=minutes,
+        alternate_target_group_arn=sides.alternate_target_group,
+        production_rule_arn=sides.production_rule,
+        test_rule_arn=sides.test_rule,
     )
 
 
@@ -65,7 +87,9 @@ def url(environment: Environment) -> pulumi.Output[str]:
     return pulumi.Output.concat("http://", environment.load_balancer.dns_name, ":", str(listener.port))
 
 
-def cluster(environment: Environment) -> EcsCluster:
+def cluster(environment: Environment) -> EcsCluster | FoundCluster:
+    if environment.existing.cluster is not None:
+        return environment.existing.cluster
     insights = environment.settings.service.container_insights
     return EcsCluster(environment.prefix, EcsClusterArgs(container_insights=insights), environment.opts)
 
@@ -105,6 +129,9 @@ def service(environment: Environment) -> EcsService:
             minimum_healthy_percent=settings.service.minimum_healthy_percent,
             maximum_percent=settings.service.maximum_percent,
             grace_seconds=settings.service.health_check.grace_seconds,
+            boundary_arn=environment.boundary.arn,
+            blue_green=_blue_green(environment),
+            deployment_alarms=[f"{environment.prefix}-{key}" for key in settings.service.deployment.alarms],
         ),
         environment.opts,
     )

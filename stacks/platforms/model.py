@@ -9,6 +9,8 @@ from pydantic import Field
 
 from stacks.domain import AbsolutePath, DatabaseIdentifier, Day, Name, Part, Percent, Port, Seconds, TimeZone
 
+Minutes = Annotated[int, Field(ge=1, le=60)]
+
 
 class Service(Part):
     """The application that users talk to: one container, behind the load balancer."""
@@ -57,6 +59,27 @@ class Thresholds(Part):
     database_latency_seconds: Seconds
 
 
+class Watch(Part):
+    """How long something must be so before somebody is told, in minutes, and what the application's logs tell.
+
+    Each minute is one period of CloudWatch. `log_metrics`: filter patterns by the metric that counts what they match.
+    """
+
+    owner: str
+    error_rate_minutes: Minutes
+    p95_minutes: Minutes
+    cpu_minutes: Minutes
+    connections_minutes: Minutes
+    cache_memory_minutes: Minutes
+    storage_percent: Percent
+    storage_minutes: Minutes
+    payment_minutes: Minutes
+    voice_queue_depth: Annotated[int, Field(ge=1)]
+    voice_queue_minutes: Minutes
+    silence_minutes: Minutes
+    log_metrics: dict[str, str]
+
+
 class Freeze(Part):
     """Days without deployments, first and last included; without a year they return every year."""
 
@@ -71,5 +94,6 @@ class Platform(Part):
     database: Database
     objectives: Objectives
     thresholds: Thresholds
+    watch: Watch
     timezone: TimeZone
     freezes: tuple[Freeze, ...]

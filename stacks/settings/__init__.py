@@ -4,8 +4,9 @@
 check the stack files with.
 """
 
+from stacks.settings.control import Control
 from stacks.settings.environment import Settings
 from stacks.settings.reading import KEY, PROJECT, parse, read
 from stacks.settings.service import RESERVED
 
-__all__ = ["KEY", "PROJECT", "RESERVED", "Settings", "parse", "read"]
+__all__ = ["KEY", "PROJECT", "RESERVED", "Control", "Settings", "parse", "read"]

@@ -12,7 +12,7 @@ from stacks.settings.windows import apart
 class Cache(Part):
     version: Annotated[Literal["7.0"], Expected("a version of Redis, in quotes", "7.0")]
     node_type: NodeType
-    replicas: whole(1, 5, "replicas", 1)  # type: ignore[valid-type]
+    replicas: whole(0, 5, "replicas", 1)  # type: ignore[valid-type]
     snapshot_retention_days: whole(1, 35, "days", 7)  # type: ignore[valid-type]
     snapshot_window: DailyWindow
     maintenance_window: WeeklyWindow

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 from collections.abc import Iterator
 from typing import Annotated, Literal
 
@@ -19,6 +20,16 @@ class Network(Part):
     """At least two: a load balancer and a Multi-AZ database want them."""
     nat_gateways: Literal["none", "one", "one_per_zone"]
     """`one` is cheaper; `one_per_zone` survives the loss of a zone."""
+
+    def against(self, region: str) -> Iterator[str]:
+        """What doesn't fit the region."""
+        if len(set(self.availability_zones)) != len(self.availability_zones):
+            yield "network.availability_zones names a zone twice"
+        for zone in self.availability_zones:
+            if zone[:-1] != region:
+                yield f"network.availability_zones: {zone} is not in region {region}"
+        if not ipaddress.ip_network(self.cidr).is_private:
+            yield f"network.cidr: {self.cidr} is public; take one of 10.0.0.0/8, for example"
 
 
 class Listener(Part):

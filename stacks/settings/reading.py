@@ -2,24 +2,40 @@
 
 from __future__ import annotations
 
+import json
+from typing import Any
+
 from pydantic import ValidationError
 
 from stacks.problems import SettingsError, problems
+from stacks.settings.control import Control
 from stacks.settings.environment import Settings
 
 KEY = "settings"
 PROJECT = "drydock"
 
 
-def parse(document: str, stack: str) -> Settings:
-    """A stack's settings from JSON text, as the engine hands it over. Raises SettingsError with all that is wrong."""
+def parse(document: str, stack: str) -> Settings | Control:
+    """A stack's settings from JSON text, as the engine hands it over: `kind` says of what.
+
+    Raises SettingsError with all that is wrong.
+    """
+    model = Control if _kind(document) == "control" else Settings
     try:
-        return Settings.model_validate_json(document, context={"stack": stack})
+        return model.model_validate_json(document, context={"stack": stack})
     except ValidationError as error:
-        raise SettingsError(problems(error, Settings, f"{PROJECT}:{KEY}"), _file(stack)) from None
+        raise SettingsError(problems(error, model, f"{PROJECT}:{KEY}"), _file(stack)) from None
 
 
-def read(stack: str) -> Settings:
+def _kind(document: str) -> Any:
+    try:
+        given = json.loads(document)
+    except ValueError:
+        return None
+    return given.get("kind") if isinstance(given, dict) else None
+
+
+def read(stack: str) -> Settings | Control:
     """This stack's settings, of the project that runs. Raises SettingsError."""
     import pulumi
     from pulumi.runtime.config import CONFIG

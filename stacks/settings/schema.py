@@ -5,6 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from pydantic.json_schema import models_json_schema
+
+from stacks.settings.control import Control
 from stacks.settings.environment import Settings
 from stacks.settings.reading import KEY, PROJECT
 
@@ -13,8 +16,15 @@ SCHEMA = Path(__file__).parents[1] / "settings.schema.json"
 
 def schema() -> dict[str, Any]:
     """The JSON schema of a whole `Pulumi.<stack>.yaml`."""
-    settings = Settings.model_json_schema(ref_template="#/$defs/{model}")
-    definitions = settings.pop("$defs")
+    schemas, shared = models_json_schema(
+        [(Settings, "validation"), (Control, "validation")], ref_template="#/$defs/{model}"
+    )
+    # Not a choice of two, of which an editor could only say that neither fits.
+    settings = {
+        "if": {"properties": {"kind": {"const": "control"}}, "required": ["kind"]},
+        "then": schemas[Control, "validation"],
+        "else": schemas[Settings, "validation"],
+    }
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": "Pulumi.<stack>.yaml",
@@ -35,5 +45,5 @@ def schema() -> dict[str, Any]:
                 "additionalProperties": False,
             },
         },
-        "$defs": definitions,
+        "$defs": shared["$defs"],
     }

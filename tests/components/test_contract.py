@@ -11,6 +11,7 @@ from functools import cache
 
 import pulumi
 import pulumi_aws as aws
+import pulumi_cloudflare as cloudflare
 import pytest
 
 import components
@@ -26,8 +27,9 @@ COMPONENTS: dict[str, type[pulumi.ComponentResource]] = {
     if isinstance(kind, type) and issubclass(kind, pulumi.ComponentResource) and kind.__module__ == module.__name__
 }
 # What can't be made again from the program alone.
-DATA = ("kms/key:Key", "rds/instance:Instance", "replicationGroup:ReplicationGroup", "ecr/repository:Repository",
-        "secret:Secret", "secretVersion:SecretVersion")  # fmt: skip
+DATA = ("index/zone:Zone", "kms/key:Key", "rds/instance:Instance", "replicationGroup:ReplicationGroup",
+        "ecr/repository:Repository", "secret:Secret", "secretVersion:SecretVersion", "s3/bucket:Bucket",
+        "dynamodb/table:Table", "backup/vault:Vault")  # fmt: skip
 every_component = pytest.mark.parametrize("noun", sorted(COMPONENTS))
 every_module = pytest.mark.parametrize("module", MODULES, ids=lambda module: module.__name__)
 
@@ -38,9 +40,10 @@ def args_of(noun: str) -> type:
 
 def build(noun: str, **changes: object) -> Recording:
     def program() -> pulumi.ComponentResource:
-        provider = aws.Provider("elsewhere", region="eu-central-1")
+        # Of both clouds: a component takes the one that its resources are of.
+        providers = [aws.Provider("elsewhere", region="eu-central-1"), cloudflare.Provider("elsewhere")]
         return COMPONENTS[noun](
-            "thing", arguments(args_of(noun), **changes), pulumi.ResourceOptions(providers=[provider])
+            "thing", arguments(args_of(noun), **changes), pulumi.ResourceOptions(providers=providers)
         )
 
     return record(program)
@@ -102,8 +105,9 @@ def test_every_child_belongs_to_it_and_has_its_name_in_front(noun):
 @every_component
 def test_its_resources_use_the_callers_provider(noun):
     run = built(noun)
-    provider = run.one("aws")
-    assert [each.name for each in run.custom() if not each.provider.startswith(f"{provider.urn}::")] == []
+    urns = {each.type.partition(":")[0]: run.one(each.type.partition(":")[0]).urn for each in run.custom()}
+    wrong = [each for each in run.custom() if not each.provider.startswith(f"{urns[each.type.partition(':')[0]]}::")]
+    assert [each.name for each in wrong] == []
 
 
 @every_component
@@ -167,7 +171,7 @@ def test_it_reads_no_setting_and_calls_no_cloud(module):
         for alias in node.names
     }
     assert imported <= {"__future__", "collections", "components", "dataclasses", "ipaddress", "json", "pulumi",
-                        "pulumi_aws", "typing"}  # fmt: skip
+                        "pulumi_aws", "pulumi_cloudflare", "typing"}  # fmt: skip
     names = {ast.unparse(node) for node in ast.walk(tree) if isinstance(node, ast.Attribute)}
     assert names.isdisjoint(
         {"pulumi.Config", "pulumi.export", "pulumi.get_stack", "pulumi.get_project", "pulumi.runtime"}
@@ -187,7 +191,7 @@ def test_it_makes_no_resource_inside_an_apply(module):
         (applied,) = call.args
         body = functions.get(applied.id, applied) if isinstance(applied, ast.Name) else applied
         made = [ast.unparse(node.func) for node in ast.walk(body) if isinstance(node, ast.Call)]
-        assert [name for name in made if name.startswith("aws.") or name in COMPONENTS] == []
+        assert [name for name in made if name.startswith(("aws.", "cloudflare.")) or name in COMPONENTS] == []
 
 
 @every_module

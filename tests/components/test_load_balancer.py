@@ -1,4 +1,7 @@
+from components.load_balancer import Sides
 from tests.components.build import build
+
+SIDES = Sides(test_header=("X-Release-Side", "test"))
 
 
 def listeners(**changes):
@@ -35,3 +38,33 @@ def test_targets_are_addresses_with_a_health_check_and_time_to_finish():
     assert (group["targetType"], group["port"], group["deregistrationDelay"]) == ("ip", 8080, 45)
     assert group["healthCheck"]["path"] == "/api/health"
     assert group["healthCheck"]["timeout"] < group["healthCheck"]["interval"]
+
+
+def test_two_sides_are_alike_and_both_checked_from_the_beginning():
+    run = build("load_balancer", "LoadBalancer", sides=SIDES)
+    first, second = (each.inputs for each in run.of("TargetGroup"))
+    assert {key for key in first if first[key] != second[key]} == {"name"}
+    assert len(second["name"]) <= 32
+    for rule in run.of("ListenerRule"):
+        weights = [group["weight"] for group in rule.inputs["actions"][0]["forward"]["targetGroups"]]
+        assert weights == [100, 0]
+
+
+def test_an_up_does_not_take_the_traffic_back_from_a_deployment():
+    rules = build("load_balancer", "LoadBalancer", sides=SIDES).of("ListenerRule")
+    assert [list(rule.ignore_changes) for rule in rules] == [["actions"], ["actions"]]
+
+
+def test_the_header_decides_before_the_path():
+    rules = build("load_balancer", "LoadBalancer", sides=SIDES).of("ListenerRule")
+    by_priority = [rule.inputs["conditions"][0] for rule in sorted(rules, key=lambda each: each.inputs["priority"])]
+    assert by_priority == [
+        {"httpHeader": {"httpHeaderName": "X-Release-Side", "values": ["test"]}},
+        {"pathPattern": {"values": ["/*"]}},
+    ]
+    assert len(build("load_balancer", "LoadBalancer", sides=Sides(test_header=None)).of("ListenerRule")) == 1
+
+
+def test_what_no_rule_leads_on_reaches_neither_side():
+    (action,) = listeners(sides=SIDES)[443]["defaultActions"]
+    assert action["type"] == "fixed-response"

@@ -108,3 +108,81 @@ async def test_a_service_that_nobody_serves_is_refused_by_name(cloud: Cloud, acc
     lambda_client = cloud.client("lambda", account, region)
     with pytest.raises(lambda_client.exceptions.ClientError, match="no service 'lambda'"):
         await call(lambda_client.list_functions)
+
+
+async def test_items_survive_sigkill_one_by_one_in_the_order_of_their_writes(
+    cloud: Cloud, account: str, region: str
+) -> None:
+    dynamodb = cloud.client("dynamodb", account, region)
+    await call(
+        dynamodb.create_table,
+        TableName="leases",
+        KeySchema=[{"AttributeName": "name", "KeyType": "HASH"}],
+        AttributeDefinitions=[{"AttributeName": "name", "AttributeType": "S"}],
+        BillingMode="PAY_PER_REQUEST",
+    )
+
+    def add(number: int) -> Any:
+        return call(
+            dynamodb.update_item,
+            TableName="leases",
+            Key={"name": {"S": "counter"}},
+            UpdateExpression="ADD #n :one SET #last = :number",
+            ExpressionAttributeNames={"#n": "n", "#last": "last"},
+            ExpressionAttributeValues={":one": {"N": "1"}, ":number": {"N": str(number)}},
+        )
+
+    for number in range(30):
+        await add(number)
+    # A table that is made in between has everything saved at once; what follows is in a new log.
+    await call(
+        dynamodb.create_table,
+        TableName="between",
+        KeySchema=[{"AttributeName": "name", "KeyType": "HASH"}],
+        AttributeDefinitions=[{"AttributeName": "name", "AttributeType": "S"}],
+        BillingMode="PAY_PER_REQUEST",
+    )
+    await asyncio.gather(*(add(number) for number in range(30, 60)))
+    await call(
+        dynamodb.transact_write_items,
+        TransactItems=[{"Put": {"TableName": "between", "Item": {"name": {"S": CANARY}}}}],
+    )
+    with pytest.raises(dynamodb.exceptions.ConditionalCheckFailedException):
+        await call(
+            dynamodb.put_item,
+            TableName="between",
+            Item={"name": {"S": CANARY}, "again": {"BOOL": True}},
+            ConditionExpression="attribute_not_exists(#name)",
+            ExpressionAttributeNames={"#name": "name"},
+        )
+    for _ in range(2):
+        await kill_emulator(cloud)
+        item = (await call(dynamodb.get_item, TableName="leases", Key={"name": {"S": "counter"}}))["Item"]
+        assert item["n"] == {"N": "60"}, "no write is lost, and none is carried out twice"
+        assert (await call(dynamodb.get_item, TableName="between", Key={"name": {"S": CANARY}}))["Item"] == {
+            "name": {"S": CANARY}
+        }
+    kept = b"".join(path.read_bytes() for path in (cloud.home.root / "emulator").glob("dynamodb.*"))
+    assert CANARY.encode() not in kept
+
+
+async def test_a_write_that_was_cut_off_by_the_kill_is_left_out_and_no_more(
+    cloud: Cloud, account: str, region: str
+) -> None:
+    dynamodb = cloud.client("dynamodb", account, region)
+    await call(
+        dynamodb.create_table,
+        TableName="cut",
+        KeySchema=[{"AttributeName": "name", "KeyType": "HASH"}],
+        AttributeDefinitions=[{"AttributeName": "name", "AttributeType": "S"}],
+        BillingMode="PAY_PER_REQUEST",
+    )
+    await call(dynamodb.put_item, TableName="cut", Item={"name": {"S": "one"}})
+    (log,) = (cloud.home.root / "emulator").glob("dynamodb.*.log")
+    with log.open("ab") as file:
+        file.write(b"half a li")
+    await kill_emulator(cloud)
+    await call(dynamodb.put_item, TableName="cut", Item={"name": {"S": "two"}})
+    await kill_emulator(cloud)
+    items = (await call(dynamodb.scan, TableName="cut"))["Items"]
+    assert sorted(item["name"]["S"] for item in items) == ["one", "two"]

@@ -6,19 +6,20 @@ that AWS would never give fails the test.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from threading import Thread
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, cast
 
 import boto3
 from botocore.config import Config
 from botocore.validate import validate_parameters
 
-from dock.aws import wire
+from dock.aws import answers, errors, wire
+from dock.aws.request import identify
 from dock.aws.service import AwsError
 
 Request = dict[str, Any]
@@ -64,17 +65,19 @@ class Cloud:
         class Handler(BaseHTTPRequestHandler):
             def do_POST(self) -> None:
                 content = self.rfile.read(int(self.headers["content-length"]))
-                signed = self.headers["authorization"].split("/")[3]
-                model = wire.service_model({"elasticloadbalancing": "elbv2"}.get(signed, signed))
+                headers = cast(Mapping[str, str], self.headers)  # its `get` ignores case
+                identified = identify("POST", self.path, headers, content)
                 try:
-                    operation, request = wire.parse(model, dict(self.headers), content)
+                    operation, request = wire.parse(identified)
                     cloud.calls.append((operation.name, request))
-                    kind, body = wire.render(operation, cloud._answer(operation, request), "test")
-                    status = 200
+                    status, told, body = answers.render(
+                        identified, operation, cloud._answer(operation, request), "test"
+                    )
                 except AwsRefusal as refusal:
-                    status, kind, body = wire.render_error(model, AwsError(refusal.code, str(refusal)), "test")
+                    status, told, body = errors.render(identified, AwsError(refusal.code, str(refusal)), "test")
                 self.send_response(status)
-                self.send_header("content-type", kind)
+                for name, value in told.items():
+                    self.send_header(name, value)
                 self.send_header("content-length", str(len(body)))
                 self.end_headers()
                 self.wfile.write(body)

@@ -2,16 +2,17 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable
-from dataclasses import replace
 from typing import Any
 
 import pytest
 
-from operations import deploy, rollout, task_definition
+from operations import deploy, migration, rollout, task_definition
 from operations.errors import OperationError
 from operations.manifest import Manifest
+from operations.migration import MigrationFailed
 from operations.parameters import DeployParameters
-from operations.rollout import MigrationFailed, RolloutFailed
+from operations.rollout import RolloutFailed
+from operations.runs.journal import unrecorded
 from operations.target import Target
 from tests.operations.cloud import AwsRefusal, Cloud, Request, Response
 
@@ -85,6 +86,7 @@ class Ecs:
             "RunTask": lambda request: {"tasks": [self.task(request["taskDefinition"], "PENDING")], "failures": []},
             "DescribeTasks": self.stopped,
             "UpdateService": self.update,
+            "PutMetricData": {},
             "GetLogEvents": {"events": [{"message": "relation exists already; password=canary\n", "timestamp": 1}]},
         }
 
@@ -178,7 +180,8 @@ def roll_back(service: dict[str, Any]) -> None:
 
 @pytest.fixture(autouse=True)
 def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(rollout, "POLL_SECONDS", 0.01)
+    for module in (rollout, migration):
+        monkeypatch.setattr(module, "POLL_SECONDS", 0.01)
 
 
 @pytest.fixture
@@ -200,7 +203,7 @@ def planned(target: Target, digest: str = GOOD, **more: Any) -> deploy.Plan:
 
 
 def deployed(target: Target, digest: str = GOOD, **more: Any) -> deploy.Outcome:
-    return deploy.execute(planned(target, digest, **more), target)
+    return deploy.execute(planned(target, digest, **more), target, unrecorded())
 
 
 def test_the_first_release_is_planned_step_by_step(target: Target) -> None:
@@ -242,17 +245,45 @@ def test_a_release_that_runs_already_leaves_nothing_to_do(target: Target, cloud:
     plan = planned(target)
     assert plan.empty
     assert "nothing to do" in repr(plan)
-    outcome = deploy.execute(plan, target)
+    outcome = deploy.execute(plan, target, unrecorded())
     assert outcome.result == "nothing to do"
     changed = {name for name, _ in cloud.calls[before:]} & {"RegisterTaskDefinition", "RunTask", "UpdateService"}
     assert not changed
+
+
+def test_a_deployment_keeps_the_tasks_that_auto_scaling_added(target: Target, cloud: Cloud, ecs: Ecs) -> None:
+    deployed(target)
+    ecs.service["desiredCount"] = 3
+    deployed(target, NEXT)
+    assert cloud.sent("UpdateService")[-1]["desiredCount"] == 3
+
+
+def test_alarms_hear_of_a_deployment_while_it_runs(target: Target, cloud: Cloud) -> None:
+    deployed(target)
+    names = [name for name, _ in cloud.calls]
+    # From a thread of its own: it may come just before or just after the update.
+    assert "PutMetricData" in names
+    (datum,) = cloud.sent("PutMetricData")[0]["MetricData"]
+    assert (cloud.sent("PutMetricData")[0]["Namespace"], datum["MetricName"], datum["Value"]) == (
+        "chatvrm/local",
+        "DeploymentInProgress",
+        1,
+    )
+
+
+def test_a_deployment_goes_on_where_cloudwatch_is_away_and_says_so_once(target: Target, cloud: Cloud) -> None:
+    cloud.answers["PutMetricData"] = AwsRefusal("AccessDenied")
+    said: list[str] = []
+    plan = planned(target)
+    assert deploy.execute(plan, target, unrecorded(said.append)).result == "deployed"
+    assert len([line for line in said if "alarms don't know" in line]) == 1
 
 
 def test_another_count_is_set_without_a_migration(target: Target, cloud: Cloud) -> None:
     deployed(target)
     plan = planned(target, desired_count=4)
     assert plan.steps == ("point chatvrm-local-web at it, with 4 tasks (now 2)", "wait until ECS has rolled it out")
-    deploy.execute(plan, target)
+    deploy.execute(plan, target, unrecorded())
     assert cloud.sent("UpdateService")[-1]["desiredCount"] == 4
     assert len(cloud.sent("RunTask")) == 1
 
@@ -315,10 +346,10 @@ def test_a_log_that_can_not_be_read_does_not_hide_the_failure(target: Target, cl
 
 def test_a_migration_that_runs_already_is_waited_for_instead_of_doubled(target: Target, cloud: Cloud, ecs: Ecs) -> None:
     plan = planned(target)
-    assert plan.register_migration is not None
-    arn = ecs.register(plan.register_migration)["taskDefinition"]["taskDefinitionArn"]
+    assert plan.migration_definition is not None
+    arn = ecs.register(plan.migration_definition)["taskDefinition"]["taskDefinitionArn"]
     ecs.running_migrations = [f"{ARN}task/chatvrm-local/t1"]
-    deploy.execute(replace(plan, reuse_migration=arn), target)
+    deploy.execute(plan.model_copy(update={"reuse_migration": arn}), target, unrecorded())
     assert not cloud.sent("RunTask")
     assert cloud.sent("UpdateService")
 
@@ -355,7 +386,7 @@ def test_a_rollout_that_failed_for_good_is_rolled_out_anew_by_the_next_deploymen
     plan = planned(target)
     assert plan.steps[0] == "roll chatvrm-local-web out anew: ECS gave the last rollout up"
     ecs.course = complete
-    assert deploy.execute(plan, target).result == "deployed"
+    assert deploy.execute(plan, target, unrecorded()).result == "deployed"
     assert cloud.sent("UpdateService")[-1]["forceNewDeployment"] is True
 
 
@@ -376,7 +407,7 @@ def test_all_that_is_wrong_is_refused_at_once(target: Target, cloud: Cloud, ecs:
     assert any("has no container 'web'; it has api" in refusal for refusal in plan.refusals)
     assert any("migrate-template:1 is not there" in refusal for refusal in plan.refusals)
     with pytest.raises(OperationError, match="can't deploy"):
-        deploy.execute(plan, target)
+        deploy.execute(plan, target, unrecorded())
     assert not cloud.sent("RegisterTaskDefinition")
 
 
@@ -404,7 +435,7 @@ def test_a_rollout_of_this_release_under_way_is_waited_for(target: Target, cloud
     plan = planned(target)
     assert plan.steps == ("wait until ECS has rolled it out",)
     ecs.course = complete
-    assert deploy.execute(plan, target).result == "deployed"
+    assert deploy.execute(plan, target, unrecorded()).result == "deployed"
     assert len(cloud.sent("RunTask")) == 1
 
 

@@ -21,11 +21,14 @@ from dock.home import Home
 from operations import deploy
 from operations import manifest as manifests
 from operations.errors import OperationError
+from operations.migration import MigrationFailed
 from operations.parameters import DeployParameters
 from operations.push_image import push
-from operations.rollout import MigrationFailed, RolloutFailed
+from operations.rollout import RolloutFailed
+from operations.runs.journal import unrecorded
 from operations.target import Target
 from tests.dock.conftest import home, running_cloud  # noqa: F401  (home is a fixture)
+from tests.dock.iam.roles import make_execution_role
 from tests.operations.environment import until
 
 pytestmark = [pytest.mark.dock, pytest.mark.timeout(240)]
@@ -74,13 +77,15 @@ def layout(folder: Path, serve: str, migrate: str) -> Path:
     return folder
 
 
-def prepare(cloud: Cloud, document: dict[str, Any]) -> Target:
-    """What the program would have made: repository, log group, templates, a service without tasks."""
+def prepare(cloud: Cloud, document: dict[str, Any], role: str = "execution") -> Target:
+    """What the program would have made: repository, log group, templates, a service without tasks, and the role that
+    its tasks are started with."""
 
     def connect(service: str, region: str) -> Any:
         return cloud.client(service, "000000000001", region)
 
     ecr, ecs, logs, ec2 = (connect(service, "us-east-1") for service in ("ecr", "ecs", "logs", "ec2"))
+    role_arn = make_execution_role(connect("iam", "us-east-1"), name=role)
     web = document["services"]["web"]
     repository = ecr.create_repository(repositoryName=web["repository"], imageTagMutability="IMMUTABLE")
     web["repository_url"] = repository["repository"]["repositoryUri"]
@@ -96,7 +101,7 @@ def prepare(cloud: Cloud, document: dict[str, Any]) -> Target:
             networkMode="awsvpc",
             cpu="256",
             memory="512",
-            executionRoleArn="arn:aws:iam::000000000001:role/execution",
+            executionRoleArn=role_arn,
             containerDefinitions=[
                 {
                     "name": name,
@@ -130,7 +135,7 @@ def prepare(cloud: Cloud, document: dict[str, Any]) -> Target:
             "maximumPercent": 200,
         },
     )
-    return Target(manifests.parse(json.dumps(document), "chatvrm", "local"), connect)
+    return Target(manifests.parse(json.dumps(document), document["platform"], document["environment"]), connect)
 
 
 @pytest.fixture
@@ -149,7 +154,7 @@ def release(target: Target, folder: Path, tag: str, serve: str = SERVE, migrate:
 
 def deployed(target: Target, digest: str) -> deploy.Outcome:
     request = DeployParameters(image_digest=digest, deadline_seconds=90)
-    return deploy.execute(deploy.plan(deploy.gather(target, "web", digest), request), target, print)
+    return deploy.execute(deploy.plan(deploy.gather(target, "web", digest), request), target, unrecorded(print))
 
 
 def service(target: Target) -> dict[str, Any]:

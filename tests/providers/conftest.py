@@ -12,8 +12,12 @@ from typing import Any
 import boto3
 import pytest
 
+from dock.aws.backup import Backup
+from dock.aws.cloudtrail import CloudTrail
+from dock.aws.cloudwatch import CloudWatch
 from dock.aws.ecr import Ecr
 from dock.aws.logs import Logs
+from dock.aws.route53 import Route53
 from dock.cloud import Cloud
 from dock.home import Home
 from tests.providers.fakes import served
@@ -45,7 +49,7 @@ def dock_url() -> Iterator[str]:
     ended = asyncio.Event()
 
     async def live() -> None:
-        cloud = Cloud(Home(root / "home"), [Logs, Ecr])
+        cloud = Cloud(Home(root / "home"), [CloudWatch, Logs, Ecr, Route53, Backup, CloudTrail])
         try:
             await asyncio.wait_for(cloud.start(), 60)
             started.put(cloud.url)

@@ -11,20 +11,21 @@ import jmespath
 import pytest
 from botocore import model, session
 
-from dock.providers.aws import sdk
-from dock.providers.aws.declaration import (
-    SCHEMA,
+from dock.providers import sdk
+from dock.providers.declaration import (
     Declaration,
     DeclarationError,
     Read,
     Step,
     declaration,
     parse,
+    schema_file,
     tokens,
 )
-from dock.providers.aws.tagging import _services
 from dock.providers.schema import load
+from dock.providers.tagging import services
 
+SCHEMA = schema_file("aws")
 # What the program uses. `replace` can't be changed in place, `computed` the cloud chooses when the program doesn't,
 # `secret` is never shown. After the vendor's own documentation of each property.
 PROGRAM: dict[str, dict[str, str]] = {
@@ -73,6 +74,46 @@ PROGRAM: dict[str, dict[str, str]] = {
     "aws:secretsmanager/secretVersion:SecretVersion": {"replace": "secretId secretString", "secret": "secretString"},
     "aws:iam/role:Role": {"replace": "name", "place": "description assumeRolePolicy"},
     "aws:iam/rolePolicy:RolePolicy": {"replace": "name role", "place": "policy"},
+    "aws:appautoscaling/target:Target": {
+        "replace": "serviceNamespace resourceId scalableDimension",
+        "place": "minCapacity maxCapacity suspendedState",
+        "computed": "roleArn suspendedState",
+    },
+    "aws:appautoscaling/policy:Policy": {
+        "replace": "name serviceNamespace resourceId scalableDimension policyType",
+        "place": "targetTrackingScalingPolicyConfiguration stepScalingPolicyConfiguration",
+    },
+    "aws:appautoscaling/scheduledAction:ScheduledAction": {
+        "replace": "name serviceNamespace resourceId scalableDimension",
+        "place": "schedule timezone startTime endTime scalableTargetAction",
+    },
+    "aws:cloudwatch/logMetricFilter:LogMetricFilter": {
+        "replace": "name logGroupName",
+        "place": "pattern metricTransformation",
+    },
+    "aws:cloudwatch/metricAlarm:MetricAlarm": {
+        "replace": "name",
+        "place": "alarmDescription actionsEnabled okActions alarmActions insufficientDataActions metricName namespace "
+        "statistic extendedStatistic dimensions period unit evaluationPeriods datapointsToAlarm threshold "
+        "comparisonOperator treatMissingData evaluateLowSampleCountPercentiles metricQueries",
+    },
+    "aws:cloudwatch/compositeAlarm:CompositeAlarm": {
+        "replace": "alarmName actionsEnabled",
+        "place": "alarmDescription alarmRule okActions alarmActions insufficientDataActions actionsSuppressor",
+    },
+    "aws:cloudwatch/dashboard:Dashboard": {"replace": "dashboardName", "place": "dashboardBody"},
+    "aws:sns/topic:Topic": {
+        "replace": "name fifoTopic",
+        "place": "displayName policy deliveryPolicy kmsMasterKeyId signatureVersion tracingConfig "
+        "contentBasedDeduplication",
+        "computed": "policy signatureVersion tracingConfig",
+    },
+    "aws:sns/topicPolicy:TopicPolicy": {"replace": "arn", "place": "policy"},
+    "aws:sns/topicSubscription:TopicSubscription": {
+        "replace": "topic protocol endpoint",
+        "place": "rawMessageDelivery filterPolicy filterPolicyScope redrivePolicy deliveryPolicy subscriptionRoleArn",
+        "computed": "filterPolicyScope",
+    },
     "aws:cloudwatch/logGroup:LogGroup": {"replace": "name", "place": "kmsKeyId retentionInDays"},
     "aws:ecs/cluster:Cluster": {"replace": "name", "place": "settings", "computed": "settings"},
     "aws:ecs/taskDefinition:TaskDefinition": {
@@ -103,6 +144,21 @@ PROGRAM: dict[str, dict[str, str]] = {
         "replace": "loadBalancerArn",
         "place": "port protocol certificateArn sslPolicy defaultActions",
         "computed": "protocol sslPolicy",
+    },
+    "aws:route53/zone:Zone": {
+        "replace": "name",
+        "place": "comment enableAcceleratedRecovery forceDestroy",
+        "computed": "enableAcceleratedRecovery",
+    },
+    "aws:route53/record:Record": {
+        "replace": "zoneId name type setIdentifier",
+        "place": "ttl records aliases healthCheckId failoverRoutingPolicies",
+    },
+    "aws:route53/healthCheck:HealthCheck": {
+        "replace": "type requestInterval measureLatency",
+        "place": "fqdn port resourcePath failureThreshold enableSni childHealthchecks childHealthThreshold "
+        "cloudwatchAlarmName cloudwatchAlarmRegion insufficientDataHealthStatus",
+        "computed": "port requestInterval failureThreshold enableSni insufficientDataHealthStatus",
     },
     "aws:rds/subnetGroup:SubnetGroup": {"replace": "name", "place": "description subnetIds"},
     "aws:rds/parameterGroup:ParameterGroup": {"replace": "name family description", "place": "parameters"},
@@ -172,7 +228,7 @@ def test_the_secrets_of_a_type_are_those_of_the_table(token: str) -> None:
 
 
 def test_the_schema_file_is_what_the_installed_sdk_says() -> None:
-    assert SCHEMA.read_text() == sdk.generate(), "run python -m dock.providers.aws.sdk"
+    assert SCHEMA.read_text() == sdk.generate("aws"), "run python -m dock.providers.aws.sdk"
 
 
 def test_a_declaration_with_a_misspelt_key_is_refused() -> None:
@@ -187,7 +243,7 @@ def test_a_declaration_of_a_property_that_the_sdk_lacks_is_refused() -> None:
         parse("aws:ec2/vpc:Vpc", document, load(SCHEMA)["aws:ec2/vpc:Vpc"])
 
 
-@pytest.mark.parametrize("token", tokens())
+@pytest.mark.parametrize("token", tokens("aws"))
 def test_every_expression_of_a_declaration_is_jmespath(token: str) -> None:
     for expression in expressions(known(token)):
         jmespath.compile(expression)
@@ -195,10 +251,10 @@ def test_every_expression_of_a_declaration_is_jmespath(token: str) -> None:
         assert not re.search(r"!\s*\w+\.", expression), expression
 
 
-@pytest.mark.parametrize("token", tokens())
+@pytest.mark.parametrize("token", tokens("aws"))
 def test_every_call_and_every_parameter_is_one_of_the_service(token: str) -> None:
     declared = known(token)
-    for step in [*declared.create, *declared.created, *declared.update, *declared.delete]:
+    for step in [*declared.create, *declared.created, *declared.undo, *declared.update, *declared.delete]:
         members = shape(step.service or declared.service, step.call)
         sent = {declared.properties[name].api.split(".")[0] or name for name in step.send if name != "changed"}
         assert members >= set(step.parameters) | sent, step.call
@@ -206,7 +262,7 @@ def test_every_call_and_every_parameter_is_one_of_the_service(token: str) -> Non
         assert shape(read.service or declared.service, read.call) >= set(read.parameters), read.call
 
 
-@pytest.mark.parametrize("token", tokens())
+@pytest.mark.parametrize("token", tokens("aws"))
 def test_what_an_update_may_send_is_a_parameter_of_its_call(token: str) -> None:
     declared = known(token)
     for step in declared.update:
@@ -217,13 +273,13 @@ def test_what_an_update_may_send_is_a_parameter_of_its_call(token: str) -> None:
             name for name, facts in declared.properties.items() if facts.api and not facts.replace and name not in taken
         ]
         members = shape(declared.service, step.call)
-        explicit = OTHERWISE_SENT.get(token, set())
+        explicit = set(step.spells)
         for name in set(names) & declared.schema.inputs.keys() - explicit:
             api = declared.properties[name].api.split(".")[0]
             assert not api or api in members, f"{step.call} does not take {name} as {api}"
 
 
-@pytest.mark.parametrize("token", tokens())
+@pytest.mark.parametrize("token", tokens("aws"))
 def test_a_change_in_place_reaches_the_cloud(token: str) -> None:
     declared = known(token)
     taken = {name for step in declared.update for name in step.when}
@@ -250,8 +306,10 @@ def sent_texts(declared: Declaration, step: Step) -> list[str]:
 
 # What tells the provider how to do something, rather than how the resource is to be; and what only the cloud computes.
 INSTRUCTIONS = {
+    "allowOverwrite",
     "skipDestroy",
     "forceDelete",
+    "forceDestroy",
     "forceDetachPolicies",
     "revokeRulesOnDelete",
     "deletionWindowInDays",
@@ -272,13 +330,7 @@ INSTRUCTIONS = {
 }
 
 
-# These have another name in the update, which the step spells out.
-OTHERWISE_SENT = {
-    "aws:rds/instance:Instance": {"identifier", "port", "enabledCloudwatchLogsExports"},
-}
-
-
-@pytest.mark.parametrize("token", tokens())
+@pytest.mark.parametrize("token", tokens("aws"))
 def test_every_enumeration_is_within_the_services_own(token: str) -> None:
     declared = known(token)
     for name, facts in declared.properties.items():
@@ -291,7 +343,7 @@ def test_every_enumeration_is_within_the_services_own(token: str) -> None:
             assert set(facts.enum) <= set(wanted.enum), name
 
 
-@pytest.mark.parametrize("token", tokens())
+@pytest.mark.parametrize("token", tokens("aws"))
 def test_every_default_fits_its_type_and_its_enumeration(token: str) -> None:
     declared = known(token)
     kinds = {"string": str, "integer": int, "boolean": bool}
@@ -302,9 +354,9 @@ def test_every_default_fits_its_type_and_its_enumeration(token: str) -> None:
             assert not facts.enum or facts.default in facts.enum
 
 
-@pytest.mark.parametrize("service", sorted(_services()))
+@pytest.mark.parametrize("service", sorted(services("aws")))
 def test_every_tagging_call_is_one_of_its_service(service: str) -> None:
-    spec = _services()[service]
+    spec = services("aws")[service]
     for kind in ("add", "remove", "list"):
         if kind in spec and "{kind}" not in spec[kind]["call"]:
             assert shape(service, spec[kind]["call"]) >= set(spec[kind]["parameters"])

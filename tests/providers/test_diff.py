@@ -2,8 +2,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from dock.providers.aws.declaration import declaration
-from dock.providers.aws.diff import Difference, delete_first, differences
+from dock.providers.declaration import declaration
+from dock.providers.diff import Difference, delete_first, differences
 from dock.providers.properties import UNKNOWN
 
 KEY = "aws:kms/key:Key"

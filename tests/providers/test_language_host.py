@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import runpy
 import signal
 import subprocess
 import sys
@@ -64,10 +65,11 @@ def test_it_names_the_plugins_that_the_environments_packages_need(host: Any, tmp
     request = language.GetRequiredPackagesRequest(info=info(tmp_path, virtualenv=sys.prefix))
     packages = host.GetRequiredPackages(request, timeout=30).packages
     assert [(each.name, each.kind, each.version) for each in packages] == [
-        ("aws", "resource", f"v{version('pulumi-aws')}")
+        ("aws", "resource", f"v{version('pulumi-aws')}"),
+        ("cloudflare", "resource", f"v{version('pulumi-cloudflare')}"),
     ]
     request = language.GetRequiredPluginsRequest(info=info(tmp_path, virtualenv=sys.prefix))
-    assert [each.name for each in host.GetRequiredPlugins(request, timeout=30).plugins] == ["aws"]
+    assert [each.name for each in host.GetRequiredPlugins(request, timeout=30).plugins] == ["aws", "cloudflare"]
 
 
 def test_it_finds_packages_in_another_environment(host: Any, tmp_path: Path) -> None:
@@ -166,3 +168,20 @@ def test_what_it_can_not_do_is_said_with_what_can(host: Any, method: str) -> Non
         getattr(host, method)(getattr(language, request)(), timeout=10)
     assert failure.value.code() is grpc.StatusCode.UNIMPLEMENTED
     assert "Pulumi's own installer" in failure.value.details()
+
+
+@pytest.mark.parametrize(
+    ("command_line", "wanted"),
+    [
+        (["pulumi", "preview", "--stack", "local"], False),
+        (["pulumi", "up", "--yes", "--skip-preview", "-s", "local"], False),
+        (["pulumi", "up", "--debug"], True),
+        (["pulumi", "up", "-yd"], True),
+        (["pulumi", "preview", "--logtostderr", "-v=9"], True),
+        # Nobody can tell: rather too much than too little.
+        ([], True),
+    ],
+)
+def test_debug_messages_are_sent_when_somebody_asked_the_engine_for_them(command_line: list[str], wanted: bool) -> None:
+    debug = runpy.run_path(str(HOST.with_name("debug.py")))
+    assert debug["wants_debug"](command_line) is wanted

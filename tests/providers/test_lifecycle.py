@@ -8,12 +8,12 @@ from typing import Any, ClassVar
 
 import pytest
 
-from dock.providers.aws.cloud import CallError
 from dock.providers.aws.configuration import Configuration
-from dock.providers.aws.declaration import declaration
-from dock.providers.aws.lifecycle import Lifecycle
-from dock.providers.aws.reading import from_import
+from dock.providers.cloud import CallError
+from dock.providers.declaration import declaration
 from dock.providers.errors import PartlyCreated, ProviderError
+from dock.providers.lifecycle import Lifecycle
+from dock.providers.reading import from_import
 from tests.providers.fakes import ScriptedCloud
 
 
@@ -75,6 +75,33 @@ class TestCreate:
             lifecycle("aws:ec2/natGateway:NatGateway", cloud).create({"subnetId": "subnet-1"})
         assert failure.value.id == "nat-1"
         assert failure.value.outputs["subnetId"] == "subnet-1"
+
+    def test_a_database_whose_creation_failed_is_removed_and_made_anew_by_the_next_run(self) -> None:
+        database = {"DBInstanceIdentifier": "db", "DbiResourceId": "db-ABC", "DBInstanceStatus": "failed"}
+        cloud = ScriptedCloud(
+            {
+                "CreateDBInstance": {"DBInstance": database},
+                "DescribeDBInstances": after(1, {"DBInstances": [database]}, {"DBInstances": []}),
+            }
+        )
+        with pytest.raises(ProviderError, match="won't leave: failed; it was removed") as failure:
+            lifecycle("aws:rds/instance:Instance", cloud).create({"identifier": "db", "engine": "postgres"})
+        assert not isinstance(failure.value, PartlyCreated)
+        (asked,) = cloud.asked("DeleteDBInstance")
+        assert asked == {"DBInstanceIdentifier": "db", "SkipFinalSnapshot": True, "DeleteAutomatedBackups": True}
+
+    def test_a_failed_database_that_can_not_be_removed_is_kept_with_its_id(self) -> None:
+        database = {"DBInstanceIdentifier": "db", "DbiResourceId": "db-ABC", "DBInstanceStatus": "failed"}
+        cloud = ScriptedCloud(
+            {
+                "CreateDBInstance": {"DBInstance": database},
+                "DescribeDBInstances": {"DBInstances": [database]},
+                "DeleteDBInstance": refusing("InternalFailure"),
+            }
+        )
+        with pytest.raises(PartlyCreated, match="won't leave: failed") as failure:
+            lifecycle("aws:rds/instance:Instance", cloud).create({"identifier": "db", "engine": "postgres"})
+        assert failure.value.id == "db-ABC"
 
     def test_a_resource_that_does_not_get_ready_in_time_is_kept_with_its_id(self) -> None:
         cloud = ScriptedCloud({"CreateNatGateway": GATEWAY, "DescribeNatGateways": gateway("pending")})
@@ -179,6 +206,27 @@ class TestUpdate:
         lifecycle("aws:rds/instance:Instance", cloud).update("db-ABC", wanted, before, before, [])
         assert cloud.asked("ModifyDBInstance") == [
             {"DBInstanceIdentifier": "db", "DBInstanceClass": "db.b", "MultiAZ": True, "ApplyImmediately": True}
+        ]
+
+    def test_what_the_api_calls_otherwise_in_a_change_is_sent_under_that_name_alone(self) -> None:
+        instance = {
+            "DBInstances": [{"DBInstanceIdentifier": "new", "DbiResourceId": "db-ABC", "DBInstanceStatus": "available"}]
+        }
+        cloud = ScriptedCloud({"DescribeDBInstances": instance})
+        before = {"identifier": "db", "port": 5432, "enabledCloudwatchLogsExports": ["upgrade"]}
+        wanted = {"identifier": "new", "port": 5433, "enabledCloudwatchLogsExports": ["postgresql"]}
+        lifecycle("aws:rds/instance:Instance", cloud).update("db-ABC", wanted, before, before, [])
+        assert cloud.asked("ModifyDBInstance") == [
+            {
+                "DBInstanceIdentifier": "db",
+                "NewDBInstanceIdentifier": "new",
+                "DBPortNumber": 5433,
+                "CloudwatchLogsExportConfiguration": {
+                    "EnableLogTypes": ["postgresql"],
+                    "DisableLogTypes": ["upgrade"],
+                },
+                "ApplyImmediately": False,
+            }
         ]
 
     def test_what_others_own_is_not_written_back(self) -> None:

@@ -112,7 +112,7 @@ def test_a_secret_is_not_in_the_message_of_a_failure() -> None:
 
 def test_a_resource_that_is_there_but_not_as_asked_is_told_with_its_id() -> None:
     def refuse(parameters: dict[str, Any]) -> Any:
-        from dock.providers.aws.cloud import CallError
+        from dock.providers.cloud import CallError
 
         raise CallError("EnableKeyRotation", "UnsupportedOperationException", "no")
 
@@ -192,7 +192,11 @@ def test_the_installed_plugin_prints_its_port_and_ends_quietly(tmp_path: Path) -
 def test_installing_again_leaves_running_plugins_alone(tmp_path: Path) -> None:
     install(tmp_path)
     files = sorted(path for path in (tmp_path / "plugins").rglob("*") if path.is_file())
-    assert [path.name for path in files] == ["pulumi-language-python", "pulumi-resource-aws"]
+    assert [path.name for path in files] == [
+        "pulumi-language-python",
+        "pulumi-resource-aws",
+        "pulumi-resource-cloudflare",
+    ]
     inodes = [path.stat().st_ino for path in files]
     install(tmp_path)
     assert [path.stat().st_ino for path in files] == inodes

@@ -9,9 +9,9 @@ from typing import Any
 import nbformat
 import pytest
 from pydantic import ValidationError
-from pydantic_core import PydanticUndefined
 
-from operations.parameters import BY_RUNBOOK, VerifyParameters
+from operations import catalogue
+from operations.parameters import BY_RUNBOOK, Changing, DeployParameters, VerifyParameters
 
 RUNBOOKS = Path(__file__).parents[2] / "runbooks"
 NOTEBOOKS = sorted(RUNBOOKS.glob("*.ipynb"))
@@ -57,7 +57,26 @@ def test_there_are_runbooks_and_each_is_in_the_index() -> None:
 
 
 def test_every_runbook_has_a_model_of_its_parameters_and_every_model_a_runbook() -> None:
-    assert set(BY_RUNBOOK) == {path.stem for path in NOTEBOOKS}
+    assert set(BY_RUNBOOK) == {path.stem for path in NOTEBOOKS} == set(catalogue.MODULES)
+
+
+@every_runbook
+def test_it_is_a_dry_run_unless_somebody_says_otherwise(path: Path) -> None:
+    operation = catalogue.named(path.stem)
+    assert operation.name == path.stem
+    assert operation.parameters is BY_RUNBOOK[path.stem]
+    assert operation.changes == issubclass(operation.parameters, Changing)
+    assert literals(path).get("dry_run", True) is True
+
+
+@every_runbook
+def test_its_last_cell_is_what_says_whether_the_run_succeeded(path: Path) -> None:
+    assert code_cells(path)[-1].source == "run.finish()"
+
+
+@every_runbook
+def test_it_never_ends_the_kernel_itself(path: Path) -> None:
+    assert not any("exit" in cell.source for cell in code_cells(path))
 
 
 @every_runbook
@@ -101,14 +120,20 @@ def test_its_cells_only_call_operations(path: Path) -> None:
 @every_runbook
 def test_its_parameters_agree_with_the_model_in_name_type_and_default(path: Path) -> None:
     model = BY_RUNBOOK[path.stem]
-    defaults = {name: field.default for name, field in model.model_fields.items()}
-    assert PydanticUndefined not in defaults.values()
+    # What has no default is None in the cell, which no model takes.
+    defaults = {name: None if field.is_required() else field.default for name, field in model.model_fields.items()}
     found = literals(path)
     assert found == defaults
     assert {name: type(value) for name, value in found.items()} == {
         name: type(value) for name, value in defaults.items()
     }
-    model(**found)
+    required = [name for name, field in model.model_fields.items() if field.is_required()]
+    if required:
+        with pytest.raises(ValidationError) as refused:
+            model(**found)
+        assert {error["loc"][0] for error in refused.value.errors()} == set(required)
+    else:
+        model(**found)
 
 
 @every_runbook
@@ -123,6 +148,12 @@ def test_every_parameter_reaches_the_model_and_is_explained(path: Path) -> None:
     text = "\n".join(cell.source for cell in read(path).cells if cell.cell_type == "markdown")
     for name in names:
         assert f"`{name}`" in text, f"{path.name} does not say what {name} is"
+
+
+@pytest.mark.parametrize("wrong", ["false", "False", 0, None, "no"], ids=repr)
+def test_only_a_boolean_ends_a_dry_run(wrong: Any) -> None:
+    with pytest.raises(ValidationError, match="valid boolean"):
+        DeployParameters(image_digest="sha256:" + "a" * 64, dry_run=wrong)
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""The stack files at the root."""
+"""The stack files at the root: those of environments (`STACKS`) and those of accounts (`CONTROLS`)."""
 
 from __future__ import annotations
 
@@ -9,17 +9,36 @@ from typing import Any
 
 import yaml
 
-from stacks.settings import Settings, parse
+from stacks.settings import Control, Settings, parse
 
 PROJECT = Path(__file__).parents[2]
-STACKS = sorted(path.name.split(".")[1] for path in PROJECT.glob("Pulumi.*.yaml"))
+# Examples beside the platform, not stacks of this checkout.
+PROFILES = {"small": PROJECT / "stacks" / "platforms" / "chatvrm" / "Pulumi.small.yaml"}
+FILES = sorted(path.name.split(".")[1] for path in PROJECT.glob("Pulumi.*.yaml"))
 
 
 def stack_file(stack: str) -> dict[str, Any]:
-    document: dict[str, Any] = yaml.safe_load((PROJECT / f"Pulumi.{stack}.yaml").read_text())
+    path = PROFILES.get(stack, PROJECT / f"Pulumi.{stack}.yaml")
+    document: dict[str, Any] = yaml.safe_load(path.read_text())
     return document
 
 
 @cache
-def settings_of(stack: str) -> Settings:
+def parsed(stack: str) -> Settings | Control:
     return parse(json.dumps(stack_file(stack)["config"]["drydock:settings"]), stack)
+
+
+def settings_of(stack: str) -> Settings:
+    settings = parsed(stack)
+    assert isinstance(settings, Settings)
+    return settings
+
+
+def control_of(stack: str) -> Control:
+    settings = parsed(stack)
+    assert isinstance(settings, Control)
+    return settings
+
+
+CONTROLS = [stack for stack in FILES if stack_file(stack)["config"]["drydock:settings"].get("kind") == "control"]
+STACKS = [stack for stack in FILES if stack not in CONTROLS]

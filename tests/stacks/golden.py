@@ -1,4 +1,4 @@
-"""The reviewed graph of each environment. `python -m tests.stacks.golden` writes them anew."""
+"""The reviewed graph of each stack. `python -m tests.stacks.golden` writes them anew."""
 
 from __future__ import annotations
 
@@ -6,8 +6,10 @@ import sys
 from pathlib import Path
 
 from stacks import platforms
+from stacks.control import ControlStack
 from stacks.environment import Environment
-from tests.stacks.files import STACKS, settings_of
+from stacks.settings import Control
+from tests.stacks.files import FILES, PROFILES, parsed
 from tests.stacks.recording import Recording, record, short
 
 PLACE = Path(__file__).with_name("golden")
@@ -30,11 +32,17 @@ def graph(recording: Recording) -> str:
     return "\n".join(line for _, line in sorted(lines)) + "\n"
 
 
+def build(stack: str) -> Environment | ControlStack:
+    settings = parsed(stack)
+    if isinstance(settings, Control):
+        return ControlStack(settings)
+    return Environment(settings, platforms.load(settings.platform))
+
+
 def main() -> None:
     PLACE.mkdir(exist_ok=True)
-    for stack in STACKS:
-        settings = settings_of(stack)
-        recording = record(lambda: Environment(settings, platforms.load(settings.platform)), stack)  # noqa: B023
+    for stack in [*FILES, *PROFILES]:
+        recording = record(lambda: build(stack), stack)  # noqa: B023
         (PLACE / f"{stack}.txt").write_text(graph(recording))
         print(f"wrote {PLACE / stack}.txt", file=sys.stderr)
 

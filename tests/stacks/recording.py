@@ -34,6 +34,8 @@ class Registered:
     ignore_changes: tuple[str, ...]
     inputs: dict[str, Any]
     secret: frozenset[str]
+    import_id: str = ""
+    retain: bool = False
 
 
 @dataclass
@@ -70,8 +72,11 @@ class _Cloud(mocks.Mocks):
         arn = f"arn:aws:{kind}:us-east-1:{ACCOUNT}:{args.name}"
         made: dict[str, Any] = {
             "arn": arn,
+            "arnSuffix": f"{args.name}/50dc6c495c0c9188",
             "keyId": f"{args.name}-key-id",
             "dnsName": f"{args.name}.elb.amazonaws.com",
+            "zoneId": "Z35SXDOTRQ7X7K",
+            "nameServers": [f"ns-{number}.awsdns.com" for number in range(1, 5)],
             "address": f"{args.name}.rds.amazonaws.com",
             "primaryEndpointAddress": f"{args.name}.cache.amazonaws.com",
             "repositoryUrl": f"{ACCOUNT}.dkr.ecr.us-east-1.amazonaws.com/{args.inputs.get('name')}",
@@ -100,6 +105,8 @@ class _Monitor(mocks.MockMonitor):
                 ignore_changes=tuple(request.ignoreChanges),
                 inputs={name: _plain(value) for name, value in raw.items()},
                 secret=frozenset(name for name, value in raw.items() if _holds_secret(value)),
+                import_id=request.importId,
+                retain=request.retainOnDelete,
             )
         )
         return answer

@@ -16,9 +16,10 @@ from pulumi import _types
 
 def complaints(token: str, inputs: Mapping[str, Any]) -> list[str]:
     """What is wrong with the inputs (Pulumi's names) of a resource of a type such as `aws:ec2/vpc:Vpc`."""
-    _, module, kind = token.split(":")
-    package = importlib.import_module(f"pulumi_aws.{module.split('/')[0]}")
-    arguments = getattr(package, f"{kind}Args")
+    vendor, module, kind = token.split(":")
+    place = module.split("/")[0]
+    package = importlib.import_module(f"pulumi_{vendor}" + ("" if place == "index" else f".{place}"))
+    arguments = getattr(package, f"{kind}InitArgs", None) or getattr(package, f"{kind}Args")
     return list(_object(arguments, inputs, token))
 
 

@@ -15,11 +15,13 @@ from operations.manifest import parse as parse_manifest
 from stacks import platforms
 from stacks.environment import Environment
 from stacks.settings import RESERVED, Settings
-from tests.stacks.files import STACKS, settings_of
+from tests.stacks.files import FILES, PROFILES, STACKS, settings_of
 from tests.stacks.golden import PLACE, graph
 from tests.stacks.recording import PASSWORD, Recording, policy, record
 from tests.stacks.sdk_types import complaints
 
+EDGE = {f"cloudflare:index/{name[0].lower()}{name[1:]}:{name}" for name in
+        ("DnsRecord", "List", "Ruleset", "Zone", "ZoneSetting")}  # fmt: skip
 every_stack = pytest.mark.parametrize("stack", STACKS)
 
 
@@ -55,9 +57,13 @@ def test_every_input_is_one_that_the_sdk_knows(stack):
 @every_stack
 def test_every_resource_names_the_environments_own_provider(stack):
     run = recorded(stack)
-    provider = run.one("aws")
-    others = {each.name for each in run.custom() if not each.provider.startswith(f"{provider.urn}::")}
+    clouds = {each.type.partition(":")[0] for each in run.custom()}
+    own = {cloud: run.one(cloud).urn for cloud in clouds}
+    others = {
+        each.name for each in run.custom() if not each.provider.startswith(f"{own[each.type.partition(':')[0]]}::")
+    }
     assert others == set()
+    provider = run.one("aws")
     assert json.loads(provider.inputs["allowedAccountIds"]) == [settings_of(stack).account]
     assert json.loads(provider.inputs["defaultTags"]) == {
         "tags": {"platform": "chatvrm", "environment": stack, "managed-by": "drydock"}
@@ -66,7 +72,32 @@ def test_every_resource_names_the_environments_own_provider(stack):
 
 @every_stack
 def test_all_environments_have_the_same_kinds_of_resources(stack):
-    assert {each.type for each in recorded(stack).custom()} == {each.type for each in recorded("production").custom()}
+    def kinds(stack):
+        found = {each.type for each in recorded(stack).custom()}
+        # An edge is an environment's own choice.
+        return found if settings_of(stack).edge else found | EDGE
+
+    assert kinds(stack) == kinds("production")
+
+
+@every_stack
+def test_an_edge_leads_to_route_53s_name_and_what_incidents_change_is_left_to_operations(stack):
+    run, settings = recorded(stack), settings_of(stack)
+    manifest = json.loads(run.of("Parameter")[0].inputs["insecureValue"])
+    if settings.edge is None:
+        assert manifest["edge"] is None
+        assert not [each for each in run.custom() if each.type.startswith("cloudflare:")]
+        return
+    hostname = run.one("DnsRecord", "edge-hostname").inputs
+    assert (hostname["content"], hostname["proxied"]) == (settings.dns.record, True)
+    delegated = {each.inputs["content"] for each in run.of("DnsRecord") if each.inputs["type"] == "NS"}
+    assert delegated == {f"ns-{number}.awsdns.com" for number in range(1, 5)}
+    ignored = {each.name: each.ignore_changes for each in run.custom() if each.type.startswith("cloudflare:")}
+    assert {name.rpartition("edge-")[2]: paths for name, paths in ignored.items() if paths} == {
+        "blocked": ("items",), "security_level": ("value",)
+    }  # fmt: skip
+    assert manifest["edge"]["blocked_list"] == f"chatvrm_{stack}_edge_blocked"
+    assert manifest["edge"]["security_level"] == settings.edge.security_level
 
 
 @every_stack
@@ -106,7 +137,8 @@ def test_only_the_load_balancer_is_open_and_only_on_https(stack):
     run = recorded(stack)
     world = [each for each in run.of("SecurityGroupIngressRule") if each.inputs.get("cidrIpv4") == "0.0.0.0/0"]
     assert {each.inputs["fromPort"] for each in world} <= {80, 443}
-    assert {each.inputs["securityGroupId"] for each in world} <= {f"chatvrm-{stack}-load-balancer-id"}
+    doors = {f"chatvrm-{stack}-load-balancer-id", f"chatvrm-{stack}-recovery-load-balancer-id"}
+    assert {each.inputs["securityGroupId"] for each in world} <= doors
     leading_to_https = [each for each in run.of("Listener") if each.inputs["port"] == 80]
     assert all(each.inputs["defaultActions"][0]["redirect"]["protocol"] == "HTTPS" for each in leading_to_https)
     outwards = [each for each in run.of("SecurityGroupEgressRule") if "cidrIpv4" in each.inputs]
@@ -134,7 +166,8 @@ def test_what_holds_data_can_not_be_deleted(stack):
     assert database["skipFinalSnapshot"] is False
     assert database["finalSnapshotIdentifier"] == f"chatvrm-{stack}-database-final"
     assert database["backupRetentionPeriod"] >= 7
-    assert run.one("LoadBalancer", "balancer").inputs["enableDeletionProtection"] is True
+    balancers = [each for each in run.of("LoadBalancer") if each.custom]
+    assert [each.inputs["enableDeletionProtection"] for each in balancers] == [True, True]
     assert run.one("Repository").inputs["forceDelete"] is False
 
 
@@ -145,7 +178,7 @@ def test_production_and_staging_are_protected():
 @every_stack
 def test_everything_at_rest_is_encrypted_with_the_environments_key(stack):
     run = recorded(stack)
-    key = run.one("Key")
+    key = run.one("Key", f"-{stack}-key")
     arn = f"arn:aws:kms:us-east-1:123456789012:{key.name}"
     database, cache = run.one("Instance").inputs, run.one("ReplicationGroup").inputs
     assert (database["storageEncrypted"], database["kmsKeyId"]) == (True, arn)
@@ -154,13 +187,27 @@ def test_everything_at_rest_is_encrypted_with_the_environments_key(stack):
     assert run.one("Repository").inputs["encryptionConfigurations"] == [{"encryptionType": "KMS", "kmsKey": arn}]
 
 
+# AWS knows no resource for them.
+UNRESTRICTABLE = {
+    "cloudwatch:PutMetricData",
+    "ecr:GetAuthorizationToken",
+    "ecs:DescribeTaskDefinition",
+    "ecs:ListTasks",
+    "elasticloadbalancing:DescribeTargetHealth",
+    "tag:GetResources",
+}
+
+
 @every_stack
-def test_no_role_is_an_administrator(stack):
-    for each in recorded(stack).of("RolePolicy"):
+def test_no_role_but_peoples_is_an_administrator(stack):
+    # People's roles end at the boundary; tests/dock/iam tries them.
+    run = recorded(stack)
+    peoples = {each.urn for each in run.of("People")}
+    for each in (each for each in run.of("RolePolicy") if each.parent not in peoples):
         for statement in policy(each.inputs["policy"]):
             actions = statement["Action"] if isinstance(statement["Action"], list) else [statement["Action"]]
             assert not any("*" in action for action in actions)
-            assert statement["Resource"] != "*" or actions == ["ecr:GetAuthorizationToken"]
+            assert statement["Resource"] != "*" or set(actions) <= UNRESTRICTABLE, actions
 
 
 @every_stack
@@ -216,6 +263,22 @@ def test_a_database_and_a_cache_survive_a_zone(stack):
     assert (cache["transitEncryptionEnabled"], cache["transitEncryptionMode"]) == (True, "required")
 
 
+@every_stack
+def test_the_name_leads_to_a_site_in_the_recovery_region_that_stands_alone(stack):
+    settings, run = settings_of(stack), recorded(stack)
+    primary, secondary = sorted(run.of("Record"), key=lambda each: each.inputs["setIdentifier"])
+    assert primary.inputs["name"] == secondary.inputs["name"] == settings.dns.record
+    assert primary.inputs["aliases"][0]["name"] == f"chatvrm-{stack}-web-balancer.elb.amazonaws.com"
+    assert secondary.inputs["aliases"][0]["name"] == f"chatvrm-{stack}-recovery-balancer.elb.amazonaws.com"
+    site = [each for each in run.custom() if each.name.startswith(f"chatvrm-{stack}-recovery")]
+    assert {each.inputs.get("region") for each in site} == {settings.recovery_region}
+    endpoint = run.one("HealthCheck", "dns-endpoint").inputs
+    assert (endpoint["fqdn"], endpoint["resourcePath"]) == (primary.inputs["aliases"][0]["name"], "/api/health")
+    assert run.made["dns_predicted_recovery_seconds"] == (
+        settings.dns.interval_seconds * settings.dns.failure_threshold + 60
+    )
+
+
 def test_the_url_is_the_certificates_name_or_the_load_balancers():
     assert recorded("production").made["url"] == "https://chatvrm.com"
     assert recorded("local").made["url"] == "http://chatvrm-local-web-balancer.elb.amazonaws.com:8080"
@@ -238,4 +301,4 @@ def test_settings_may_not_set_a_variable_that_the_program_sets():
 
 
 def test_a_golden_graph_exists_for_each_stack_and_no_other():
-    assert {path.stem for path in Path(PLACE).glob("*.txt")} == set(STACKS)
+    assert {path.stem for path in Path(PLACE).glob("*.txt")} == {*FILES, *PROFILES}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 from pathlib import Path
 
@@ -11,7 +12,7 @@ import pytest
 
 from dock.providers.install import install
 from drydock.shell import engine_folder
-from tests.stacks.files import PROJECT, STACKS
+from tests.stacks.files import CONTROLS, FILES, PROFILES, PROJECT, STACKS
 from tests.stacks.test_stack_files import DOCK_PASSPHRASE
 
 pytestmark = [pytest.mark.engine, pytest.mark.timeout(240)]
@@ -40,8 +41,14 @@ def environment(tmp_path_factory):
         "AWS_EC2_METADATA_DISABLED": "true",
     }
     before = stack_files()
-    for stack in STACKS:
+    for stack in FILES:
         pulumi(shell, "stack", "init", stack, "--no-select")
+    # The engine looks for a stack's file beside the project's, and a profile's is not there.
+    (root / "project").mkdir()
+    for file in [PROJECT / "Pulumi.yaml", *PROFILES.values()]:
+        shutil.copy(file, root / "project")
+    for stack in PROFILES:
+        pulumi(shell, "stack", "init", stack, "--no-select", "--cwd", str(root / "project"))
     assert stack_files() == before
     return shell
 
@@ -77,6 +84,15 @@ def test_any_stack_is_previewed_offline_and_the_checkout_stays_clean(environment
             if secret in step["newState"].get("inputs", {}):
                 assert step["newState"]["inputs"][secret] == "[secret]"
     assert stack_files() == before
+
+
+@pytest.mark.parametrize("stack", [*CONTROLS, *PROFILES])
+def test_an_accounts_stack_and_a_profile_are_previewed_offline_too(environment, stack):
+    file = PROFILES.get(stack, PROJECT / f"Pulumi.{stack}.yaml")
+    before = file.read_bytes()
+    document = json.loads(pulumi(environment, "preview", "--stack", stack, "--config-file", str(file), "--json"))
+    assert set(document["changeSummary"]) == {"create"}
+    assert file.read_bytes() == before
 
 
 def test_wrong_settings_end_in_a_list_of_what_to_mend(environment, tmp_path):

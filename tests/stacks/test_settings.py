@@ -16,7 +16,7 @@ from pydantic import ValidationError
 
 from stacks import settings
 from stacks.domain import Part, minutes
-from stacks.problems import SettingsError
+from stacks.problems import SettingsError, _flat
 from tests.stacks.files import PROJECT, STACKS, settings_of, stack_file
 
 
@@ -54,7 +54,7 @@ def test_an_unknown_key_is_refused_and_the_right_one_is_suggested():
 
 def test_an_unknown_key_that_resembles_none_shows_what_there_is():
     (problem,) = refused(changed("network.zebra", 4))
-    assert problem.endswith("here are cidr, availability_zones, nat_gateways")
+    assert problem.endswith("here are cidr, availability_zones, nat_gateways, existing")
 
 
 def test_a_missing_key_says_what_belongs_there():
@@ -86,7 +86,7 @@ def test_an_account_without_quotes_is_refused():
     [
         ("service.desired_count", 0, "1 to 1000"),
         ("database.backup_retention_days", 36, "1 to 35"),
-        ("cache.replicas", 0, "1 to 5"),
+        ("cache.replicas", 6, "0 to 5"),
         ("protection.key_deletion_days", 6, "7 to 30"),
         ("listener.port", 70000, "1 to 65535"),
         ("network.cidr", "10.0.0.1/16", "host bits set"),
@@ -124,6 +124,13 @@ def test_a_value_out_of_range_says_what_is_expected(path, value, expected):
         ("network.availability_zones", ["us-east-1a", "us-east-1a"], "names a zone twice"),
         ("network.cidr", "8.8.0.0/16", "is public"),
         ("listener.hostname", None, "come together"),
+        ("dns.zone", "other.com", "is not in zone other.com"),
+        ("dns.zone_id", "Z0123456789", "accelerated_recovery is the existing zone's own matter"),
+        ("dns.recovery_site.cidr", "10.30.16.0/20", "overlaps network.cidr"),
+        ("dns.recovery_site.cidr", "8.8.0.0/20", "is public"),
+        ("dns.recovery_site.availability_zones", ["us-west-2a", "us-east-1b"], "us-east-1b is not in region us-west-2"),
+        ("dns.recovery_site.availability_zones", ["us-west-2a", "us-west-2a"], "names a zone twice"),
+        ("dns.recovery_site.certificate_arn", None, "given if, and only if, listener.certificate_arn is"),
         ("listener.port", 8443, "0.0.0.0/0 lets everybody in"),
         ("service.memory", 1000, "Fargate combines cpu 1024 with 2048"),
         ("service.maximum_percent", 100, "could neither start nor stop"),
@@ -265,17 +272,48 @@ def test_nothing_but_the_settings_reads_the_configuration():
 def keys(model: type[Part], prefix: str = "") -> list[str]:
     found = []
     for name, field in model.model_fields.items():
-        if isinstance(field.annotation, type) and issubclass(field.annotation, Part):
-            found += keys(field.annotation, f"{prefix}{name}.")
-        else:
+        kinds = list(_flat(field.annotation))
+        # A group that may be left out is explained as a whole.
+        optional = type(None) in kinds
+        groups = [each for each in kinds if not optional and isinstance(each, type) and issubclass(each, Part)]
+        for group in groups:
+            found += keys(group, f"{prefix}{name}.")
+        if not groups:
             found.append(f"{prefix}{name}")
     return found
 
 
-def test_every_key_is_explained_to_people():
+@pytest.mark.parametrize("model", [settings.Settings, settings.Control])
+def test_every_key_is_explained_to_people(model):
     text = (PROJECT / "docs" / "settings.md").read_text()
     # `a.b`, `.c` names a.c too.
-    unexplained = [
-        key for key in keys(settings.Settings) if f"`{key}`" not in text and f"`.{key.split('.')[-1]}`" not in text
-    ]
+    unexplained = [key for key in keys(model) if f"`{key}`" not in text and f"`.{key.split('.')[-1]}`" not in text]
     assert unexplained == []
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "problem"),
+    [
+        ("edge.hostname", "www.example.com", "hostname: www.example.com is not in zone chatvrm.com"),
+        ("edge.hostname", "www.chatvrm.com", "users ask for www.chatvrm.com, but the listener's certificate is for"),
+        ("edge.ssl", "flexible", "edge.ssl: flexible if, and only if, the listener has no certificate"),
+        ("edge.rate_limits.api.period_seconds", 300, "as Cloudflare's Pro plan offers them"),
+        ("edge.account_id", "123456789012", "an id of Cloudflare's"),
+        ("edge.rate_limits", {}, "needs at least 1"),
+    ],
+)
+def test_an_edge_fits_the_listener_and_its_plan(path, value, problem):
+    assert any(problem in line for line in refused(changed(path, value)))
+
+
+def test_the_edge_and_the_name_behind_it_are_two_names():
+    document = changed("dns.record", "chatvrm.com")
+    document["dns"]["zone"] = "chatvrm.com"
+    assert any("the edge needs another name" in line for line in refused(document))
+
+
+def test_an_environment_may_have_no_edge():
+    document = changed("dns.record", "chatvrm.com")
+    document["dns"]["zone"] = "chatvrm.com"
+    del document["edge"]
+    assert settings.parse(json.dumps(document), "production").edge is None

@@ -20,6 +20,7 @@ import grpc  # type: ignore[import-untyped]
 from google.protobuf.empty_pb2 import Empty  # type: ignore[import-untyped]
 from google.protobuf.json_format import MessageToDict  # type: ignore[import-untyped]
 
+from tools.language_host.debug import command_line, wants_debug
 from tools.language_host.packages import Plugin, normalized, plugins, search_path
 from tools.language_host.protocol import language, language_grpc, plugin
 from tools.language_host.toolchain import TYPECHECKERS, Toolchain, ToolchainError
@@ -136,6 +137,7 @@ class LanguageHost(language_grpc.LanguageRuntimeServicer):  # type: ignore[misc]
                 "organization": request.organization,
                 "parallel": request.parallel,
                 "dry_run": request.dryRun,
+                "debug": wants_debug(command_line(os.getppid())),
                 "root_directory": request.info.root_directory,
                 "folder": request.pwd,
                 "program": _entry_point(request),

@@ -55,7 +55,7 @@ def configure(settings: dict[str, Any], engine: Engine) -> None:
 
 
 def run(settings: dict[str, Any]) -> int:
-    engine = Engine(settings["engine"])
+    engine = Engine(settings["engine"], debug=settings["debug"])
     configure(settings, engine)
     program = Path(settings["program"]).absolute()
     sys.argv = [settings["program"], *settings["arguments"]]

@@ -36,7 +36,19 @@ ACTS: dict[str, frozenset[str]] = {
         ]
     ),
     "deploymentConfiguration": frozenset(
-        ["maximumPercent", "minimumHealthyPercent", "deploymentCircuitBreaker", "strategy"]
+        [
+            "maximumPercent",
+            "minimumHealthyPercent",
+            "deploymentCircuitBreaker",
+            "alarms",
+            "strategy",
+            "bakeTimeInMinutes",
+            "linearConfiguration",
+            "canaryConfiguration",
+            "lifecycleHooks.targetType",
+            "lifecycleHooks.lifecycleStages",
+            "lifecycleHooks.timeoutConfiguration",
+        ]
     ),
     "overrides": frozenset(
         [
@@ -45,9 +57,11 @@ ACTS: dict[str, frozenset[str]] = {
             "containerOverrides.environment",
             "containerOverrides.memory",
             "memory",
+            "executionRoleArn",
+            "taskRoleArn",
         ]
     ),
-    "loadBalancers": frozenset(["targetGroupArn", "containerName", "containerPort"]),
+    "loadBalancers": frozenset(["targetGroupArn", "containerName", "containerPort", "advancedConfiguration"]),
 }
 RECORDS: dict[str, frozenset[str]] = {
     "containerDefinitions": frozenset(
@@ -63,10 +77,8 @@ RECORDS: dict[str, frozenset[str]] = {
             "linuxParameters.capabilities.drop",
         ]
     ),
-    "deploymentConfiguration": frozenset(["alarms", "bakeTimeInMinutes"]),
-    "overrides": frozenset(
-        ["containerOverrides.cpu", "containerOverrides.memoryReservation", "cpu", "executionRoleArn", "taskRoleArn"]
-    ),
+    "deploymentConfiguration": frozenset(),
+    "overrides": frozenset(["containerOverrides.cpu", "containerOverrides.memoryReservation", "cpu"]),
     "loadBalancers": frozenset(),
 }
 

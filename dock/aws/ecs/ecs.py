@@ -10,13 +10,19 @@ import time
 from collections.abc import Coroutine
 from typing import TYPE_CHECKING, Any
 
-from dock.aws.ecs import fargate, metadata
+from dock.aws.ecs import fargate, identity, metadata
+from dock.aws.ecs.blue_green import BlueGreen
 from dock.aws.ecs.clusters import MEMORY_SECONDS
+from dock.aws.ecs.conditions import Examiner
+from dock.aws.ecs.crew import Crew
+from dock.aws.ecs.deployment_alarms import DeploymentAlarms
 from dock.aws.ecs.life import Life
 from dock.aws.ecs.records import Deployment, Service, Task
 from dock.aws.ecs.runtime import Runtime
 from dock.aws.ecs.scheduler import Scheduler
 from dock.aws.ecs.service_deployments import ServiceDeployments
+from dock.aws.ecs.traffic import Traffic
+from dock.faults.engines import Engine, Part
 from dock.store import Record
 
 if TYPE_CHECKING:
@@ -41,14 +47,21 @@ class Ecs(ServiceDeployments):
         self._keeping: set[asyncio.Task[None]] = set()
         self._background: set[asyncio.Task[None]] = set()
         self._stopping = False
-        self.scheduler = Scheduler(
+        self.scheduler = self._scheduler(cloud)
+
+    def _scheduler(self, cloud: Cloud) -> Scheduler:
+        examiner = Examiner(lambda: self.runtime.load_balancers())
+        crew = Crew(
             self.services,
-            self.tasks,
-            self.history,
-            balancers=lambda: self.runtime.load_balancers(),
+            examiner,
             launch=self._launch,
             stop=self.end,
+            zone=lambda service, deployment: self.placement.zone(
+                service.scope, deployment.network, f"service:{service.name}"
+            ),
         )
+        blue_green = BlueGreen(self.services, self.history, crew, Traffic(cloud))
+        return Scheduler(self.services, self.tasks, self.history, examiner, crew, DeploymentAlarms(cloud), blue_green)
 
     @property
     def runtime(self) -> Runtime:
@@ -65,6 +78,7 @@ class Ecs(ServiceDeployments):
         self.runtime.create()
         endpoint = metadata.Metadata(self.tasks, self.definition_by_arn)
         self.cloud.front_door.add_path(metadata.PATH, endpoint.answer)
+        self.cloud.front_door.add_path(identity.PATH, self.runtime.identity.answer)
         self._spawn(self.runtime.log_driver.run(), "container logs")
         self._spawn(self.runtime.memory.run(), "container memory")
         self._spawn(self._sweep(), "ecs sweep")
@@ -132,6 +146,7 @@ class Ecs(ServiceDeployments):
                 break
         self._lives.pop(task.id, None)
         self._running.pop(task.id, None)
+        self.runtime.identity.forget(task)
 
     def changed(self, task: Task) -> None:
         """A task's record has changed: its service looks."""
@@ -157,7 +172,7 @@ class Ecs(ServiceDeployments):
         self._keeping.add(keeping)
         keeping.add_done_callback(self._keeping.discard)
 
-    def _launch(self, service: Service, deployment: Deployment) -> Task:
+    def _launch(self, service: Service, deployment: Deployment, zone: str) -> Task:
         definition = self.definition_by_arn(service.scope, deployment.definition)
         if definition is None:
             raise RuntimeError(f"the task definition {deployment.definition} is gone")
@@ -169,11 +184,12 @@ class Ecs(ServiceDeployments):
             service.scope,
             service.cluster,
             definition,
+            zone=zone,
             group=f"service:{service.name}",
             network=deployment.network,
             service=service.name,
             deployment=deployment.id,
-            load_balancers=deployment.load_balancers,
+            load_balancers=deployment.registrations,
             tags=dict(tags),
             launch_type=None if strategy else "FARGATE",
             capacity_provider=strategy[0]["capacityProvider"] if strategy else None,
@@ -205,6 +221,22 @@ class Ecs(ServiceDeployments):
         self.forget_deleted_clusters(before)
         self.forget_deleted_definitions()
         await self.runtime.remove_unused_images()
+
+    def engines(self) -> list[Engine]:
+        found = []
+        live = [task for task in self.tasks if task.last_status != "STOPPED"]
+        for service in self.services:
+            if service.status != "INACTIVE":
+                parts = [
+                    Part(f"ecs/{task.id}", task.id, task.zone)
+                    for task in live
+                    if task.service_key == service.key and task.scope == service.scope
+                ]
+                found.append(Engine("service", service.name, service.scope, parts, aliases=(service.arn,)))
+        return found + [
+            Engine("task", task.id, task.scope, [Part(f"ecs/{task.id}", "task", task.zone)], aliases=(task.arn,))
+            for task in live
+        ]
 
     def status(self) -> list[dict[str, Any]]:
         shown: list[dict[str, Any]] = []
@@ -238,6 +270,7 @@ class Ecs(ServiceDeployments):
                         "region": task.region,
                         "state": task.last_status.lower(),
                         "health": task.health.lower(),
+                        "zone": task.zone,
                         "address": task.address,
                         "task_definition": f"{task.family}:{task.revision}",
                     }

@@ -6,6 +6,7 @@ import secrets
 import time
 from typing import Any
 
+from dock.aws.ecs.deployment_alarms import configured
 from dock.aws.ecs.records import Deployment, Service
 from dock.aws.ecs.rolling import failure_threshold
 from dock.store import Record, Store
@@ -37,6 +38,7 @@ class History:
             updated=now,
             service_deployment=f"{prefix}:service-deployment/{service.key}/{deployment_id}",
             revision=f"{prefix}:service-revision/{service.key}/{number}",
+            configuration=service.configuration,
         )
         deployment.reason = f"ECS deployment {deployment.id} in progress."
         self.revisions.put(
@@ -75,6 +77,8 @@ class History:
                 "failures": 0,
                 "threshold": failure_threshold(breaker(service), service.desired),
                 "breaker": "MONITORING" if breaker(service).get("enable") else "DISABLED",
+                "alarms": "MONITORING" if configured(service.configuration) else "DISABLED",
+                "triggered": [],
             },
         )
         self._shorten(service)
@@ -86,7 +90,8 @@ class History:
         if record is not None:
             # A rollback, which carries on the same record, starts its own count at zero.
             failures = max(record["failures"], deployment.failed)
-            record |= {"updated": time.time(), "failures": failures, **columns}
+            record |= {"updated": time.time(), "failures": failures, "stage": deployment.stage}
+            record |= {"hooks": deployment.hooks, **columns}
             self.deployments.put(service.scope, deployment.service_deployment, record)
 
     def finish(self, service: Service, deployment: Deployment, status: str, reason: str | None = None) -> None:
@@ -94,11 +99,15 @@ class History:
         record = self.deployments.get(service.scope, deployment.service_deployment)
         if record is None or record["finished"] is not None:
             return
-        state = {"MONITORING": "MONITORING_COMPLETE"}.get(record["breaker"], record["breaker"])
-        self.update(service, deployment, status=status, reason=reason, finished=time.time(), breaker=state)
+        watches = {name: _finished(record.get(name, "DISABLED")) for name in ("breaker", "alarms")}
+        self.update(service, deployment, status=status, reason=reason, finished=time.time(), **watches)
         revision = self.revisions.get(service.scope, deployment.revision)
         if revision is not None:
-            self.revisions.put(service.scope, deployment.revision, revision | {"images": deployment.images})
+            self.revisions.put(
+                service.scope,
+                deployment.revision,
+                revision | {"images": deployment.images, "groups": deployment.groups},
+            )
 
     def of(self, service: Service) -> list[Record]:
         """A service's deployments, the newest first."""
@@ -115,6 +124,11 @@ class History:
     def _shorten(self, service: Service) -> None:
         for record in self.of(service)[_KEEP:]:
             self.deployments.delete(service.scope, record["arn"])
+
+
+def _finished(watch: str) -> str:
+    """The state of a watch over a deployment that has ended."""
+    return "MONITORING_COMPLETE" if watch == "MONITORING" else watch
 
 
 def breaker(service: Service) -> dict[str, Any]:

@@ -56,7 +56,7 @@ class Life:
         self._definitions: dict[str, dict[str, Any]] = {
             entry["name"]: _overridden(entry, task.overrides) for entry in definition["containerDefinitions"]
         }
-        self._preparation = Preparation(runtime, task, self._definitions)
+        self._preparation = Preparation(runtime, task, definition, self._definitions)
         self._order = fargate.start_order(definition["containerDefinitions"])
         self._observer = observer
         self._stop = asyncio.Event()

@@ -8,13 +8,15 @@ from pathlib import Path
 from typing import Any
 
 from dock.aws.ecs import metadata
+from dock.aws.ecs.identity import RoleError, role_of
 from dock.aws.ecs.log_driver import Destination
 from dock.aws.ecs.records import Container, Task
 from dock.aws.ecs.runtime import Runtime
 from dock.aws.ecs.secrets import SecretError, SecretReader
+from dock.aws.sts.sessions import Issued
 from dock.engines.containers import Command, CommandError, command
 from dock.engines.images import Image, ImageError
-from dock.store import Scope
+from dock.store import Record, Scope
 
 
 class StartError(Exception):
@@ -29,17 +31,26 @@ def source(task: Task, container: Container) -> str:
 class Preparation:
     """Makes commands of a task's containers; `definitions` are container definitions by name, with overrides."""
 
-    def __init__(self, runtime: Runtime, task: Task, definitions: dict[str, dict[str, Any]]) -> None:
+    def __init__(
+        self, runtime: Runtime, task: Task, definition: Record, definitions: dict[str, dict[str, Any]]
+    ) -> None:
         self._runtime = runtime
         self._task = task
+        self._definition = definition
         self._definitions = definitions
 
     async def commands(self, waiting: list[Container]) -> dict[str, Command]:
         """Commands by container name, with their secrets inside. Raises StartError."""
         task, runtime = self._task, self._runtime
+        try:
+            execution = runtime.identity.execution(task, self._definition)
+            credentials = runtime.identity.check_task_role(task, self._definition)
+        except RoleError as problem:
+            raise StartError(str(problem)) from None
+        task.role = role_of(task, self._definition, "taskRoleArn")
         for container in waiting:
-            await self._attach_log(container)
-        reader = SecretReader(runtime.cloud, task.account, task.region)
+            await self._attach_log(container, execution)
+        reader = SecretReader(runtime.cloud, task.account, task.region, execution)
         secrets: dict[str, dict[str, str]] = {}
         try:
             for container in waiting:
@@ -49,6 +60,7 @@ class Preparation:
             raise StartError(str(problem)) from None
         task.pull_started = task.pull_started or time.time()
         commands = {}
+        await self._may_pull(waiting, execution)
         for container in waiting:
             try:
                 pinned = self._definitions[container.name].get("versionConsistency") != "disabled"
@@ -62,6 +74,8 @@ class Preparation:
                 "HOME": str(await asyncio.to_thread(runtime.scratch, task.id, container.name)),
                 "PYTHONPYCACHEPREFIX": str(await asyncio.to_thread(runtime.bytecode, image)),
             }
+            if credentials is not None:
+                folders["AWS_CONTAINER_CREDENTIALS_FULL_URI"] = credentials
             try:
                 commands[container.name] = self._command(
                     container, image, interpreter, folders | secrets[container.name]
@@ -74,15 +88,16 @@ class Preparation:
 
     def _command(self, container: Container, image: Image, interpreter: Path, given: dict[str, str]) -> Command:
         definition = self._definitions[container.name]
-        authority = str(self._runtime.certificate_authority)
+        home = self._runtime.home
         environment = {
             "TMPDIR": given["HOME"],
             "PYTHONNOUSERSITE": "1",
-            "SSL_CERT_FILE": authority,
-            "PGSSLROOTCERT": authority,
+            "SSL_CERT_FILE": str(home.trust_bundle),
+            "PGSSLROOTCERT": str(home.certificate_authority),
             "AWS_REGION": self._task.region,
             "AWS_DEFAULT_REGION": self._task.region,
             "AWS_EXECUTION_ENV": "AWS_ECS_FARGATE",
+            "AWS_ENDPOINT_URL": self._runtime.url,
             **given,
             **{entry["name"]: entry.get("value", "") for entry in definition.get("environment", [])},
             "ECS_CONTAINER_METADATA_URI_V4": metadata.uri(self._runtime.url, container),
@@ -96,9 +111,45 @@ class Preparation:
             working_directory=definition.get("workingDirectory"),
         )
 
-    async def _attach_log(self, container: Container) -> None:
+    async def _may_pull(self, waiting: list[Container], execution: Issued | None) -> None:
+        """Whether the execution role may have the images. Raises StartError."""
+        identity, task = self._runtime.identity, self._task
+        try:
+            await identity.require(task, execution, "ecr:GetAuthorizationToken", "*")
+        except RoleError as problem:
+            raise StartError(
+                "ResourceInitializationError: unable to pull secrets or registry auth: execution resource retrieval"
+                f" failed: unable to retrieve ecr registry auth: service call has been retried 1 time(s): {problem}"
+            ) from None
+        for container in waiting:
+            host, _, path = container.image.partition("/")
+            owner = host.partition(".")[0] if host.partition(".")[0].isdigit() else task.account
+            name = path.partition("@")[0].partition(":")[0]
+            try:
+                for action in ("ecr:BatchGetImage", "ecr:GetDownloadUrlForLayer"):
+                    await identity.require(
+                        task, execution, action, f"arn:aws:ecr:{task.region}:{owner}:repository/{name}"
+                    )
+            except RoleError as problem:
+                container.reason = (
+                    f"CannotPullContainerError: pull image manifest has been retried 1 time(s): {problem}"
+                )
+                raise StartError(container.reason) from None
+
+    async def _attach_log(self, container: Container, execution: Issued | None) -> None:
         destination = self.destination(container)
         if destination is not None:
+            group = f"arn:aws:logs:{destination.scope.region}:{destination.scope.account}:log-group:{destination.group}"
+            try:
+                for action in ("logs:CreateLogStream", "logs:PutLogEvents"):
+                    await self._runtime.identity.require(
+                        self._task, execution, action, f"{group}:log-stream:{destination.stream}"
+                    )
+            except RoleError as problem:
+                raise StartError(
+                    "ResourceInitializationError: failed to validate logger args: create stream has been retried 1"
+                    f" times: failed to create Cloudwatch log stream: {problem}"
+                ) from None
             options = self._definitions[container.name]["logConfiguration"]["options"]
             create = options.get("awslogs-create-group", "false") == "true"
             if not await self._runtime.logs.ensure_group(destination.scope, destination.group, create=create):

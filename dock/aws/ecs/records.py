@@ -74,6 +74,8 @@ class Task:
     was_healthy: bool = False
     counted: bool = False
     """Whether its failure was counted against its deployment."""
+    role: str | None = None
+    """The ARN of the task role, once it was found good."""
     version: int = 1
     pull_started: float | None = None
     pull_stopped: float | None = None
@@ -133,6 +135,41 @@ class Deployment:
     rollback_of: str | None = None
     images: dict[str, str] = field(default_factory=dict)
     """Digests by image reference, resolved by the first task, so that a tag that moves doesn't split a deployment."""
+    configuration: dict[str, Any] = field(default_factory=dict)
+    """The service's deploymentConfiguration as it was when this began."""
+    groups: list[str] = field(default_factory=list)
+    """The target group of each entry of `load_balancers` that its tasks register with; empty until it is known."""
+    stage: str | None = None
+    """Where a deployment with two sides (see `stages`) is; None for a rolling one."""
+    stage_since: float = 0.0
+    hold_until: float | None = None
+    """What comes next waits until then: the bake time, or the pause between two shares of traffic."""
+    production: float = 0.0
+    test: float = 0.0
+    """Percent of the production and of the test traffic that its target groups were last given."""
+    hooks: list[dict[str, Any]] = field(default_factory=list)
+    """Pauses that were reached: id, stage, status, expires, action."""
+    deaf_to: list[str] = field(default_factory=list)
+    """Alarms that rang before it began, and so say nothing about it."""
+    stop: str | None = None
+    """ABORT or ROLLBACK, once somebody has asked for it."""
+    broken: str | None = None
+    """Why it can't go on."""
+
+    @property
+    def strategy(self) -> str:
+        return str(self.configuration.get("strategy", "ROLLING"))
+
+    @property
+    def two_sided(self) -> bool:
+        """Whether new tasks stand beside the old ones, and traffic goes from these to those."""
+        return self.strategy != "ROLLING"
+
+    @property
+    def registrations(self) -> list[dict[str, Any]]:
+        """`load_balancers` with the target groups that tasks register with."""
+        groups = self.groups or [entry["targetGroupArn"] for entry in self.load_balancers]
+        return [{**entry, "targetGroupArn": group} for entry, group in zip(self.load_balancers, groups, strict=True)]
 
 
 @dataclass(slots=True)

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, cast
 
 from dock.aws.ecr import Ecr
+from dock.aws.ecs.identity import Identity
 from dock.aws.ecs.log_driver import LogDriver
 from dock.aws.ecs.records import Container, Deployment, Service, Shelf, Task
 from dock.aws.logs import Logs
@@ -52,13 +53,14 @@ class Runtime:
         self.folder = cloud.home.data("ecs")
         self.image_folder = self.folder / "images"
         self.scratch_folder = self.folder / "tasks"
-        self.certificate_authority = cloud.home.certificate_authority
+        self.home = cloud.home
         self.addresses = cloud.addresses
         self.containers = Containers(cloud.supervisor, owner)
         self.interpreters = Interpreters(self.folder / "interpreters", owner)
         self.memory = MemoryWatch()
         self.logs = cloud.service(Logs)
         self.registry = cloud.service(Ecr)
+        self.identity = Identity(cloud, tasks)
         self.log_driver = LogDriver(self.logs, cloud.home.logs / "ecs")
         self._unpacking: dict[str, asyncio.Lock] = {}
 

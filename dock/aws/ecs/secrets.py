@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from botocore.exceptions import BotoCoreError, ClientError
 
 if TYPE_CHECKING:
+    from dock.aws.sts.sessions import Issued
     from dock.cloud import Cloud
 
 _ATTEMPTS = 3
@@ -18,12 +19,13 @@ class SecretError(Exception):
 
 
 class SecretReader:
-    """Reads secrets as the account of the task. Its calls block."""
+    """Reads secrets as the task's execution role. Its calls block."""
 
-    def __init__(self, cloud: Cloud, account: str, region: str) -> None:
+    def __init__(self, cloud: Cloud, account: str, region: str, role: Issued | None) -> None:
         self._cloud = cloud
         self._account = account
         self._region = region
+        self._role = role
 
     def environment(self, secrets: list[dict[str, str]]) -> dict[str, str]:
         """Values by variable name, from `[{"name": …, "valueFrom": …}]`. Raises SecretError."""
@@ -87,7 +89,7 @@ class SecretReader:
         raise SecretError(_ssm(f"invalid ssm parameters: {candidates[0]}"))
 
     def _call(self, service: str, region: str, method: str, **parameters: Any) -> dict[str, Any]:
-        client = self._cloud.client(service, self._account, region)
+        client = self._cloud.client(service, self._account, region, self._role)
         try:
             return dict(getattr(client, method)(**parameters))
         finally:

@@ -6,8 +6,9 @@ from typing import Any
 
 from dock.aws.ecs import names
 from dock.aws.ecs.clusters import paginate, tag_dict, tag_list
-from dock.aws.ecs.records import Service
+from dock.aws.ecs.records import Deployment, Service
 from dock.aws.ecs.services import Services
+from dock.aws.ecs.traffic import TEST, has_rule
 from dock.aws.ecs.views import PENDING, PLATFORM_FAMILY, PLATFORM_VERSION
 from dock.aws.service import AwsError, Call, Request, Response, operation
 from dock.store import Record
@@ -56,14 +57,72 @@ class ServiceDeployments(Services):
                 shown.append(self._revision(call, record))
         return {"serviceRevisions": shown, "failures": failures}
 
+    @operation("StopServiceDeployment", acts="serviceDeploymentArn stopType")
+    async def stop_service_deployment(self, call: Call, request: Request) -> Response:
+        arn, how = request["serviceDeploymentArn"], request.get("stopType", "ROLLBACK")
+        record, service, deployment = self._under_way(call, arn)
+        if deployment.rollback_of is not None or deployment.stop is not None:
+            # It stops already.
+            return {"serviceDeploymentArn": arn}
+        if how == "ROLLBACK" and service.completed is None:
+            raise AwsError(
+                "ConflictException", "The service has no completed deployment that it could be rolled back to."
+            )
+        deployment.stop = how
+        status = {"ROLLBACK": "ROLLBACK_REQUESTED", "ABORT": "STOP_REQUESTED"}[how]
+        with self.cloud.store.transaction():
+            self.services.save(service)
+            self.history.update(service, deployment, status=status)
+        self.scheduler.wake(service)
+        return {"serviceDeploymentArn": record["arn"]}
+
+    @operation("ContinueServiceDeployment", acts="serviceDeploymentArn hookId action")
+    async def continue_service_deployment(self, call: Call, request: Request) -> Response:
+        arn = request["serviceDeploymentArn"]
+        _, service, deployment = self._under_way(call, arn)
+        hook = next((hook for hook in deployment.hooks if hook["id"] == request["hookId"]), None)
+        if hook is None or hook["status"] != "AWAITING_ACTION" or deployment.rollback_of is not None:
+            raise AwsError("InvalidParameterException", f"No hook {request['hookId']} of {arn} awaits an action.")
+        hook["status"] = "SUCCEEDED"
+        with self.cloud.store.transaction():
+            if request.get("action", "CONTINUE") == "ROLLBACK":
+                hook["status"], deployment.stop = "FAILED", "ROLLBACK"
+                self.history.update(service, deployment, status="ROLLBACK_REQUESTED")
+            self.history.update(service, deployment)
+            self.services.save(service)
+        self.scheduler.wake(service)
+        return {"serviceDeploymentArn": arn}
+
+    def _under_way(self, call: Call, arn: str) -> tuple[Record, Service, Deployment]:
+        """A service deployment that has not ended. Raises AwsError."""
+        record = self.history.deployments.get(call.scope, arn)
+        if record is None:
+            raise AwsError("ServiceDeploymentNotFoundException", f"Service deployment not found: {arn}")
+        service = self._by_arn(call, record["service"])
+        current = None if service is None or service.status != "ACTIVE" else service.primary
+        if service is None or current is None or record["finished"] is not None or current.service_deployment != arn:
+            raise AwsError(
+                "ConflictException", f"The service deployment is {record['status']}: it can not be stopped any more."
+            )
+        return record, service, current
+
     def _full(self, call: Call, record: Record) -> dict[str, Any]:
         service = self._by_arn(call, record["service"])
+        configured = record["configuration"].get("alarms", {}).get("alarmNames", [])
         return {
             **_brief(record),
             "updatedAt": record["updated"],
+            "stoppedAt": record["finished"] if record["status"] == "STOPPED" else None,
             "sourceServiceRevisions": [self._tasks_of_revision(call, service, arn) for arn in record["source"]],
             "targetServiceRevision": self._tasks_of_revision(call, service, record["target"]),
             "deploymentConfiguration": record["configuration"],
+            "lifecycleStage": record.get("stage"),
+            "lifecycleHookDetails": [_hook(hook) for hook in record.get("hooks", [])],
+            "alarms": {
+                "status": record.get("alarms", "DISABLED"),
+                "alarmNames": configured,
+                "triggeredAlarmNames": record.get("triggered", []),
+            },
             "rollback": record["rollback"],
             "deploymentCircuitBreaker": {
                 "status": record["breaker"],
@@ -76,11 +135,15 @@ class ServiceDeployments(Services):
         entries = service.deployments if service is not None else []
         revision = self.history.revisions.get(call.scope, arn) or {"deployment": None}
         tasks = [task for task in self.tasks if task.deployment == revision["deployment"] and task.scope == call.scope]
+        entry = next((entry for entry in entries if entry.revision == arn), None)
+        sided = entry is not None and entry.stage is not None
         return {
             "arn": arn,
-            "requestedTaskCount": next((entry.desired for entry in entries if entry.revision == arn), 0),
+            "requestedTaskCount": entry.desired if entry is not None else 0,
             "runningTaskCount": sum(task.last_status == "RUNNING" for task in tasks),
             "pendingTaskCount": sum(task.last_status in PENDING for task in tasks),
+            "requestedTestTrafficWeight": entry.test if entry is not None and sided and has_rule(entry, TEST) else None,
+            "requestedProductionTrafficWeight": entry.production if entry is not None and sided else None,
         }
 
     def _revision(self, call: Call, record: Record) -> dict[str, Any]:
@@ -103,9 +166,22 @@ class ServiceDeployments(Services):
                 {"containerName": entry["name"], "image": entry["image"], "imageDigest": images.get(entry["image"])}
                 for entry in definition["containerDefinitions"]
             ],
+            "resolvedConfiguration": {"loadBalancers": self._resolved(record, entries)},
             "guardDutyEnabled": False,
             "createdAt": record["created"],
         }
+
+    def _resolved(self, record: Record, entries: list[Deployment]) -> list[dict[str, Any]]:
+        """The target groups that a revision's tasks register with, and the rules that lead there."""
+        entry = next((entry for entry in entries if entry.revision == record["arn"]), None)
+        groups = (entry.groups if entry is not None else []) or record.get("groups", [])
+        return [
+            {
+                "targetGroupArn": group,
+                "productionListenerRule": given.get("advancedConfiguration", {}).get("productionListenerRule"),
+            }
+            for given, group in zip(record["load_balancers"], groups, strict=False)
+        ]
 
     def _by_arn(self, call: Call, arn: str) -> Service | None:
         return self.services.get(call.scope, arn.split("service/", 1)[-1])
@@ -151,6 +227,16 @@ class ServiceDeployments(Services):
                 self.tasks.save(task)
             return task.tags
         raise AwsError("InvalidParameterException", f"The specified resource was not found: {arn}")
+
+
+def _hook(hook: dict[str, Any]) -> dict[str, Any]:
+    return {
+        "hookId": hook["id"],
+        "targetType": "PAUSE",
+        "status": hook["status"],
+        "expiresAt": hook["expires"],
+        "timeoutAction": hook["action"],
+    }
 
 
 def _brief(record: Record) -> dict[str, Any]:

@@ -6,12 +6,13 @@ import re
 import time
 from typing import TYPE_CHECKING, Any
 
-from dock.aws.ecs import names
+from dock.aws.ecs import blue_green, names
 from dock.aws.ecs.clusters import paginate, tag_dict
 from dock.aws.ecs.declared import check_nested
+from dock.aws.ecs.deployment_configuration import check_load_balancers, check_sides, deployment_configuration
 from dock.aws.ecs.history import History
 from dock.aws.ecs.records import Service
-from dock.aws.ecs.references import check_network, check_target_groups
+from dock.aws.ecs.references import check_balancers, check_network
 from dock.aws.ecs.tasks import Tasks, check_launch
 from dock.aws.ecs.views import service_view
 from dock.aws.service import AwsError, Call, Request, Response, operation
@@ -69,10 +70,11 @@ class Services(Tasks):
         definition = self.runnable_definition(call, request["taskDefinition"])
         _check_service(request)
         balancers = request.get("loadBalancers", [])
-        _check_load_balancers(balancers, definition)
-        configuration = _configuration(request.get("deploymentConfiguration", {}), {})
-        await check_network(self.cloud, call, request.get("networkConfiguration"))
-        await check_target_groups(self.cloud, call, [entry["targetGroupArn"] for entry in balancers])
+        check_load_balancers(balancers, definition)
+        configuration = deployment_configuration(request.get("deploymentConfiguration", {}), {})
+        check_sides(configuration, balancers)
+        self.placement.learn(call.scope, await check_network(self.cloud, call, request.get("networkConfiguration")))
+        await check_balancers(self.cloud, call, f"service/{cluster}/{name}", balancers)
         self._check_name(call, cluster, name)
         recorded = {key: request[key] for key in _RECORDED if key in request}
         if "role" in request:
@@ -98,12 +100,14 @@ class Services(Tasks):
             created_by=f"arn:aws:iam::{call.account}:root",
             client_token=request.get("clientToken"),
         )
-        self.scheduler.reset(service)
         with self.cloud.store.transaction():
             before = self.services.get(call.scope, service.key)
             if before is not None:
                 self.history.forget(before)
-            service.deployments = [self.history.begin(service)]
+            deployment = self.history.begin(service)
+            blue_green.begin(service, deployment)
+            self.scheduler.listen(service, deployment)
+            service.deployments = [deployment]
             self.services.save(service)
         self.keep(service)
         return {"service": self.describe(service, tags=True)}
@@ -135,12 +139,13 @@ class Services(Tasks):
         definition = self.runnable_definition(call, given) if "taskDefinition" in request else self._current(service)
         network = request.get("networkConfiguration", service.network)
         balancers = request.get("loadBalancers", service.load_balancers)
-        _check_load_balancers(balancers, definition)
-        configuration = _configuration(request.get("deploymentConfiguration", {}), service.configuration)
+        check_load_balancers(balancers, definition)
+        configuration = deployment_configuration(request.get("deploymentConfiguration", {}), service.configuration)
+        check_sides(configuration, balancers)
         if "networkConfiguration" in request:
-            await check_network(self.cloud, call, network)
+            self.placement.learn(call.scope, await check_network(self.cloud, call, network))
         if "loadBalancers" in request:
-            await check_target_groups(self.cloud, call, [entry["targetGroupArn"] for entry in balancers])
+            await check_balancers(self.cloud, call, f"service/{service.key}", balancers)
         # Checked in full, against what is there now: from here on nothing is refused and nothing else gets between.
         service = self.service(call, request)
         before = (service.definition, service.network, service.load_balancers)
@@ -168,6 +173,8 @@ class Services(Tasks):
         if previous.rollout == "IN_PROGRESS":
             reason = "The service deployment was superseded by a newer one."
             self.history.finish(service, previous, "STOPPED", reason)
+        blue_green.begin(service, deployment)
+        self.scheduler.listen(service, deployment)
         previous.status = "ACTIVE"
         service.deployments.insert(0, deployment)
         self.scheduler.reset(service)
@@ -244,45 +251,3 @@ def _check_service(request: Request) -> None:
         raise refuse("desiredCount can not be negative.")
     check_nested("deploymentConfiguration", request.get("deploymentConfiguration", {}))
     check_nested("loadBalancers", request.get("loadBalancers", []))
-
-
-def _configuration(given: dict[str, Any], before: dict[str, Any]) -> dict[str, Any]:
-    """deploymentConfiguration with its defaults. Raises AwsError for one that could never deploy."""
-    breaker = {"enable": False, "rollback": False}
-    defaults = {"deploymentCircuitBreaker": breaker, "maximumPercent": 200, "minimumHealthyPercent": 100}
-    configuration = {**defaults, "strategy": "ROLLING", **before, **given}
-    if configuration["strategy"] != "ROLLING":
-        raise AwsError(
-            "InvalidParameterException",
-            f"The dock has the deployment strategy ROLLING alone, not {configuration['strategy']}.",
-        )
-    low, high = configuration["minimumHealthyPercent"], configuration["maximumPercent"]
-    if not 0 <= low <= 100 or high < 100:
-        raise AwsError("InvalidParameterException", "minimumHealthyPercent is 0 to 100, maximumPercent at least 100.")
-    if low == high == 100:
-        raise AwsError(
-            "InvalidParameterException",
-            "Both maximumPercent and minimumHealthyPercent cannot be 100 as this will block deployments.",
-        )
-    return configuration
-
-
-def _check_load_balancers(balancers: list[dict[str, Any]], definition: Record) -> None:
-    containers = {entry["name"]: entry for entry in definition["containerDefinitions"]}
-    for entry in balancers:
-        for key in ("targetGroupArn", "containerName", "containerPort"):
-            if not entry.get(key):
-                raise AwsError("InvalidParameterException", f"loadBalancers needs {key}")
-        container = containers.get(entry["containerName"])
-        if container is None:
-            raise AwsError(
-                "InvalidParameterException",
-                f"The container {entry['containerName']} does not exist in the task definition.",
-            )
-        ports = [mapping["containerPort"] for mapping in container["portMappings"]]
-        if entry["containerPort"] not in ports:
-            raise AwsError(
-                "InvalidParameterException",
-                f"The container {entry['containerName']} did not have a container port {entry['containerPort']}"
-                " defined.",
-            )

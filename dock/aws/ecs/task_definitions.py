@@ -53,6 +53,20 @@ class TaskDefinitions(Clusters):
         """The definition of a task or service that is already there, active or not."""
         return self.definitions.get(scope, names.last(arn))
 
+    def roles_of_definition(self, account: str, region: str, given: str) -> list[str]:
+        """The roles that a task of a definition gets; none when there is no such definition."""
+        scope = Scope(account, region)
+        try:
+            family, revision = names.family_and_revision(given)
+        except AwsError:
+            return []
+        if revision is None:
+            found = self._revisions(scope, family, "ACTIVE")
+            definition = found[-1] if found else None
+        else:
+            definition = self.definitions.get(scope, f"{family}:{revision}")
+        return [definition[key] for key in ("taskRoleArn", "executionRoleArn") if definition and definition.get(key)]
+
     def _revisions(self, scope: Scope, family: str, status: str) -> list[Record]:
         found = [
             record
@@ -64,8 +78,8 @@ class TaskDefinitions(Clusters):
     @operation(
         "RegisterTaskDefinition",
         acts="family containerDefinitions cpu memory networkMode requiresCompatibilities tags runtimePlatform"
-        " volumes placementConstraints",
-        records="taskRoleArn executionRoleArn ephemeralStorage enableFaultInjection",
+        " volumes placementConstraints taskRoleArn executionRoleArn",
+        records="ephemeralStorage enableFaultInjection",
     )
     async def register_task_definition(self, call: Call, request: Request) -> Response:
         family, revision = names.family_and_revision(request["family"])
@@ -94,7 +108,7 @@ class TaskDefinitions(Clusters):
             "placementConstraints": [],
             "requiresAttributes": [],
             "registeredAt": time.time(),
-            "registeredBy": f"arn:aws:iam::{call.account}:root",
+            "registeredBy": call.caller.arn if call.caller is not None else f"arn:aws:iam::{call.account}:root",
             "tags": tags,
             **{key: request[key] for key in _KEPT if key in request},
         }

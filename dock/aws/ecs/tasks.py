@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import secrets
 import time
 import uuid
@@ -10,6 +11,7 @@ from typing import Any
 from dock.aws.ecs import names
 from dock.aws.ecs.clusters import paginate, tag_dict
 from dock.aws.ecs.declared import check_nested
+from dock.aws.ecs.placement import NO_CAPACITY, Placement
 from dock.aws.ecs.records import Container, Task
 from dock.aws.ecs.references import check_network
 from dock.aws.ecs.task_definitions import TaskDefinitions
@@ -32,8 +34,13 @@ class Tasks(TaskDefinitions):
         """Ask for the end of a task."""
         raise NotImplementedError
 
+    @functools.cached_property
+    def placement(self) -> Placement:
+        """Where tasks run."""
+        return Placement(self.cloud, self.tasks)
+
     def new_task(self, scope: Scope, cluster: str, definition: Record, **columns: Any) -> Task:
-        """A task that is not recorded yet."""
+        """A task that is not recorded yet; `zone` is where it was placed."""
         task_id = secrets.token_hex(16)
         prefix = f"arn:aws:ecs:{scope.region}:{scope.account}:container/{cluster}/{task_id}"
         containers = [
@@ -46,7 +53,6 @@ class Tasks(TaskDefinitions):
             )
             for entry in definition["containerDefinitions"]
         ]
-        count = sum(task.cluster == cluster and task.scope == scope for task in self.tasks)
         return Task(
             id=task_id,
             account=scope.account,
@@ -57,7 +63,6 @@ class Tasks(TaskDefinitions):
             revision=definition["revision"],
             cpu=definition["cpu"],
             memory=columns.pop("memory", definition["memory"]),
-            zone=f"{scope.region}{'ab'[count % 2]}",
             created=time.time(),
             containers=containers,
             ephemeral_storage=definition.get("ephemeralStorage", {}).get("sizeInGiB", 20),
@@ -84,7 +89,7 @@ class Tasks(TaskDefinitions):
         if not 1 <= count <= _MAX_TASKS:
             raise AwsError("InvalidParameterException", f"count must be between 1 and {_MAX_TASKS}")
         check_launch(request)
-        await check_network(self.cloud, call, request.get("networkConfiguration"))
+        self.placement.learn(call.scope, await check_network(self.cloud, call, request.get("networkConfiguration")))
         overrides = request.get("overrides", {})
         check_nested("overrides", overrides)
         known = {entry["name"] for entry in definition["containerDefinitions"]}
@@ -100,13 +105,18 @@ class Tasks(TaskDefinitions):
         if request.get("enableECSManagedTags"):
             tags["aws:ecs:clusterName"] = cluster
         strategy = request.get("capacityProviderStrategy")
+        group, network = request.get("group", f"family:{definition['family']}"), request["networkConfiguration"]
+        zone = self.placement.zone(call.scope, network, group)
+        if zone is None:
+            return {"tasks": [], "failures": [{"reason": NO_CAPACITY}] * count}
         tasks = [
             self.new_task(
                 call.scope,
                 cluster,
                 definition,
-                group=request.get("group", f"family:{definition['family']}"),
-                network=request["networkConfiguration"],
+                zone=zone,
+                group=group,
+                network=network,
                 overrides=overrides,
                 memory=overrides.get("memory", definition["memory"]),
                 tags=tags,

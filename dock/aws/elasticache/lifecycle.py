@@ -11,6 +11,7 @@ from dock.aws.elasticache.base import NODE_GROUP, PROBLEMS
 from dock.aws.elasticache.group import Group
 from dock.aws.elasticache.snapshots import Snapshots
 from dock.aws.elasticache.windows import in_maintenance_window, in_snapshot_window
+from dock.faults.engines import Engine, Part
 
 log = logging.getLogger(__name__)
 
@@ -39,6 +40,22 @@ class Lifecycle(Snapshots):
         for problem in results:
             if isinstance(problem, BaseException):
                 log.error("a replication group could not be stopped in order", exc_info=problem)
+
+    def engines(self) -> list[Engine]:
+        found = []
+        for group in self.groups.values():
+            record = group.record
+            parts = [
+                Part(
+                    f"{group.owner}/{member['id']}",
+                    "primary" if member["id"] == record["primary"] else member["id"],
+                    member["zone"],
+                )
+                for member in record["members"]
+            ]
+            endpoints = (f"{group.owner}/primary", f"{group.owner}/reader")
+            found.append(Engine("cache", record["id"], group.scope, parts, endpoints=endpoints))
+        return found
 
     def status(self) -> list[dict[str, Any]]:
         """A group each, with its endpoints, and its nodes, with their problems."""

@@ -55,3 +55,11 @@ def maxmemory(node_type: str, reserved_percent: int) -> int:
     scaled = min(NODE_TYPES[node_type] // SCALE, LARGEST_BYTES)
     # Zero would mean no limit to Redis.
     return max(1, scaled * (100 - reserved_percent) // 100)
+
+
+def cpus(node_type: str) -> int:
+    """The virtual CPUs of a node type, from AWS's list of supported node types: 2 up to `large`, 4 for an `xlarge`."""
+    size = node_type.rpartition(".")[2]
+    if size == "xlarge":
+        return 4
+    return 4 * int(size.removesuffix("xlarge")) if size.endswith("xlarge") else 2

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -29,9 +29,9 @@ from dock.store import Record, Scope
 
 
 def balancer(
-    records: Records, scope: Scope, load_balancer: Record, certificate: Path, change: Change | None
+    records: Records, scope: Scope, load_balancer: Record, certificate: Callable[[str], Path], change: Change | None
 ) -> Balancer:
-    """What this load balancer should do when `change` is made. `certificate` serves its HTTPS listeners."""
+    """What this load balancer should do when `change` is made. `certificate` gives the file of one, by its ARN."""
     kept = load_balancer["Attributes"]
 
     def is_set(key: str) -> bool:
@@ -60,12 +60,14 @@ def balancer(
     )
 
 
-def listener(record: Record, rules: Iterable[Record], address: str, certificate: Path, http2: bool) -> Listener:
+def listener(
+    record: Record, rules: Iterable[Record], address: str, certificate: Callable[[str], Path], http2: bool
+) -> Listener:
     """A listener with its rules, the default one last."""
     tls = None
     if record["Protocol"] == "HTTPS":
         minimum, maximum = policies.versions(record["SslPolicy"])
-        tls = Tls(certificate, minimum, maximum, http2)
+        tls = Tls(certificate(record["Certificates"][0]["CertificateArn"]), minimum, maximum, http2)
     name = names.engine_name(record["id"])
     ordered = [
         Rule(

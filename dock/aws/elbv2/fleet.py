@@ -4,19 +4,21 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import hashlib
 import logging
 import shutil
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from dock.aws.acm import Acm
 from dock.aws.elbv2 import desire, names
-from dock.aws.elbv2.records import LOAD_BALANCER, TARGET, TARGET_GROUP, Change, Records
+from dock.aws.elbv2.records import LISTENER, LOAD_BALANCER, RULE, TARGET, TARGET_GROUP, Change, Records
 from dock.aws.service import AwsError
+from dock.certificates import write_private
 from dock.engines.haproxy import AddressTaken, HAProxyError, Health, LoadBalancer
 from dock.engines.haproxy.first_checks import passes_first_checks
 from dock.engines.haproxy.model import Target
-from dock.home import unprivileged_user
 from dock.store import Record, Scope
 
 if TYPE_CHECKING:
@@ -53,7 +55,7 @@ class Fleet:
             known = set()
             for scope in self._records.scopes():
                 for record in self._records.all(scope, LOAD_BALANCER):
-                    known.add(_PREFIX + names.engine_name(record["id"]))
+                    known.add(process_name(record["id"]))
                     await self._bring_up(scope, record)
             for process in self._cloud.supervisor.running():
                 if process.name.startswith(_PREFIX) and process.name not in known:
@@ -79,6 +81,7 @@ class Fleet:
     async def commit(self, scope: Scope, change: Change) -> None:
         """Do a change and keep it. Raises AwsError when the engine can't do it; then nothing has changed."""
         touched = self._touched(scope, change)
+        idle = self._idle_groups(scope, change)
         try:
             for load_balancer in touched:
                 await self._apply(scope, load_balancer, change)
@@ -88,11 +91,15 @@ class Fleet:
                 if self._records.find(scope, LOAD_BALANCER, load_balancer) is not None:
                     await self._apply(scope, load_balancer, None)
             raise
+        for group in idle:
+            if self._records.load_balancers_of(scope, group):
+                # Only now does anybody check its targets.
+                self.check_first(scope, group, [desire.target(each) for each in self._records.targets(scope, group)])
 
     def engine(self, load_balancer: str) -> LoadBalancer:
         """The engine of a load balancer, which runs once it has a listener."""
         if load_balancer not in self._engines:
-            name = _PREFIX + names.engine_name(load_balancer)
+            name = process_name(load_balancer)
             engine = LoadBalancer(name, self._cloud.home, self._cloud.supervisor)
             self._engines[load_balancer] = engine
             self._watches[load_balancer] = self._cloud.spawn(engine.watch(), f"watch {name}")
@@ -210,9 +217,9 @@ class Fleet:
         if not found:
             return
         engine = self.engine(load_balancer)
-        wanted = desire.balancer(self._records, scope, found[0], engine.folder / "server.pem", change)
-        if any(listener.tls for listener in wanted.listeners):
-            self._certify(engine.folder, found[0]["Address"])
+        wanted = desire.balancer(
+            self._records, scope, found[0], lambda arn: self._certificate(scope, engine.folder, arn), change
+        )
         try:
             await engine.apply(wanted)
             self._problems.pop(load_balancer, None)
@@ -226,13 +233,28 @@ class Fleet:
         except OSError as problem:
             raise AwsError("InternalFailure", f"{engine.name} could not be changed: {problem}", 500) from problem
 
-    def _certify(self, folder: Path, address: str) -> None:
-        user = unprivileged_user("haproxy")
-        self._cloud.certificates.issue(folder, address, [address], (user.pw_uid, user.pw_gid) if user else None)
+    def _certificate(self, scope: Scope, folder: Path, arn: str) -> Path:
+        """The file that HAProxy serves a certificate from, named after its content. Raises AwsError."""
+        material = self._cloud.service(Acm).material(scope, arn)
+        folder.mkdir(parents=True, exist_ok=True)
+        path = folder / f"{hashlib.sha256(material.chain).hexdigest()[:16]}.pem"
         # HAProxy looks for a certificate's key under this name.
-        key = folder / "server.pem.key"
-        if not key.is_symlink():
-            key.symlink_to("server.key")
+        write_private(path.with_name(f"{path.name}.key"), material.key)
+        write_private(path, material.chain)
+        return path
+
+    async def certificate_changed(self, scope: Scope, arn: str) -> None:
+        """Serve what a certificate has become."""
+        async with self.lock:
+            for load_balancer in self._records.users_of_certificate(scope, arn):
+                await self._apply(scope, load_balancer, None)
+
+    def _idle_groups(self, scope: Scope, change: Change) -> list[str]:
+        """The target groups that no load balancer uses yet, if a change may have one use them."""
+        if not any(kind in (LISTENER, RULE) for kind, _ in change.entries):
+            return []
+        groups = (group["id"] for group in self._records.all(scope, TARGET_GROUP))
+        return [group for group in groups if not self._records.load_balancers_of(scope, group)]
 
     def _touched(self, scope: Scope, change: Change) -> list[str]:
         """The load balancers whose engine a change may concern."""
@@ -250,6 +272,11 @@ class Fleet:
                 elif "LoadBalancerArn" in each:
                     touched.add(each["LoadBalancerArn"])
         return sorted(touched)
+
+
+def process_name(load_balancer: str) -> str:
+    """What the process of a load balancer is called."""
+    return _PREFIX + names.engine_name(load_balancer)
 
 
 async def _sessions(engines: list[LoadBalancer], group: str, target: Target) -> int:

@@ -23,9 +23,7 @@ _ATTRIBUTES = {
 class Listeners(TargetGroups):
     """CreateListener and its kin, HTTP and HTTPS."""
 
-    @operation(
-        "CreateListener", acts="LoadBalancerArn Protocol Port SslPolicy DefaultActions Tags", records="Certificates"
-    )
+    @operation("CreateListener", acts="LoadBalancerArn Protocol Port SslPolicy Certificates DefaultActions Tags")
     async def create_listener(self, call: Call, request: Request) -> Response:
         async with self.fleet.lock:
             owner = self.records.get(call.scope, LOAD_BALANCER, request["LoadBalancerArn"])
@@ -65,7 +63,7 @@ class Listeners(TargetGroups):
         shown, more = page(found, request)
         return {"Listeners": [_shown(record) for record in shown], **more}
 
-    @operation("ModifyListener", acts="ListenerArn Port Protocol SslPolicy DefaultActions", records="Certificates")
+    @operation("ModifyListener", acts="ListenerArn Port Protocol SslPolicy Certificates DefaultActions")
     async def modify_listener(self, call: Call, request: Request) -> Response:
         async with self.fleet.lock:
             record = self.records.get(call.scope, LISTENER, request["ListenerArn"])

@@ -176,7 +176,7 @@ class LoadBalancers(Part):
         scope = names.scope_of(record["id"])
         return {
             "LoadBalancerArn": record["id"],
-            # Nothing resolves names in the dock yet, and an address is a name that resolves to itself.
+            # An address is a name that resolves to itself, also for who doesn't ask the dock's DNS server.
             "DNSName": record["Address"],
             "CanonicalHostedZoneId": _HOSTED_ZONES.get(scope.region, "Z0000000000000"),
             "CreatedTime": record["CreatedTime"],

@@ -105,6 +105,16 @@ class Records:
         ]
         return sorted(set(users))
 
+    def users_of_certificate(self, scope: Scope, certificate: str) -> list[str]:
+        """The ARNs of the load balancers with a listener that serves this certificate."""
+        return sorted(
+            {
+                each["LoadBalancerArn"]
+                for each in self.all(scope, LISTENER)
+                if any(entry["CertificateArn"] == certificate for entry in each["Certificates"])
+            }
+        )
+
 
 def groups_of(actions: Iterable[dict[str, Any]]) -> list[str]:
     """The target groups that actions forward to, those with weight 0 among them."""

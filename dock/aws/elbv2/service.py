@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
+from dock.aws.acm import Acm
 from dock.aws.elbv2 import names
+from dock.aws.elbv2.fleet import process_name
 from dock.aws.elbv2.listeners import MAX_LISTENERS, Listeners
 from dock.aws.elbv2.load_balancers import LoadBalancers
 from dock.aws.elbv2.records import LOAD_BALANCER, Change
@@ -14,6 +16,7 @@ from dock.aws.elbv2.tags import Tags
 from dock.aws.elbv2.targets import MAX_TARGETS, Targets
 from dock.aws.service import Call, Request, Response, operation
 from dock.engines.haproxy import Traffic
+from dock.faults.engines import Engine, Part
 
 _LIMITS = {
     "application-load-balancers": 254,
@@ -30,6 +33,10 @@ class Elbv2(LoadBalancers, Listeners, Rules, Targets, Tags):
     name = "elbv2"
 
     async def start(self) -> None:
+        if (acm := self.cloud.services.get(Acm.name)) is not None:
+            assert isinstance(acm, Acm)
+            acm.users.append(self.records.users_of_certificate)
+            acm.changed.append(self.fleet.certificate_changed)
         await self.fleet.start()
         for scope in self.records.scopes():
             for record in self.records.all(scope, LOAD_BALANCER):
@@ -38,6 +45,19 @@ class Elbv2(LoadBalancers, Listeners, Rules, Targets, Tags):
 
     async def stop(self) -> None:
         await self.fleet.stop()
+
+    def engines(self) -> list[Engine]:
+        return [
+            Engine(
+                "load-balancer",
+                record["LoadBalancerName"],
+                scope,
+                [Part(process_name(record["id"]), "all")],
+                aliases=(record["id"],),
+            )
+            for scope in sorted(self.records.scopes())
+            for record in self.records.all(scope, LOAD_BALANCER)
+        ]
 
     def status(self) -> list[dict[str, Any]]:
         """One dict for each load balancer: `state` is active, failed or as recorded; `listeners` are URLs."""

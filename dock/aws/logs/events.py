@@ -7,7 +7,7 @@ import re
 from typing import Any
 
 from dock.aws.logs.archive import EVENT_OVERHEAD_BYTES, Event, Group
-from dock.aws.logs.groups import Groups
+from dock.aws.logs.metric_filters import MetricFilters
 from dock.aws.logs.pattern import compile_pattern
 from dock.aws.service import AwsError, Call, Request, Response, operation
 
@@ -18,7 +18,7 @@ _FOR_EVER = 1 << 62
 _TOKEN = re.compile(r"([fb])/(-?\d+)/(-?\d+)")
 
 
-class Events(Groups):
+class Events(MetricFilters):
     """Handlers of events."""
 
     @operation("PutLogEvents", acts="logGroupName logStreamName logEvents sequenceToken", records="entity")
@@ -44,6 +44,7 @@ class Events(Groups):
         )
         if not found:
             raise AwsError("ResourceNotFoundException", "The specified log stream does not exist.")
+        self.measure(group, accepted)
         return {"nextSequenceToken": str(now), "rejectedLogEventsInfo": rejected or None}
 
     @operation(

@@ -8,6 +8,7 @@ import time
 from typing import Any
 
 from dock.aws.logs.archive import Archive, Group
+from dock.aws.logs.filter_records import MetricFilterRecords
 from dock.aws.service import AwsError, Call, Request, Response, Service, operation
 from dock.store import Scope
 
@@ -20,6 +21,7 @@ class Groups(Service):
     """Handlers of groups and streams."""
 
     archive: Archive
+    filters: MetricFilterRecords
 
     @staticmethod
     def now() -> int:
@@ -69,6 +71,7 @@ class Groups(Service):
         if group.protected:
             raise AwsError("ValidationException", "The log group is protected from deletion.")
         await asyncio.to_thread(self.archive.delete_group, group)
+        self.filters.forget_group(group.scope, group.name)
         return {}
 
     @operation("PutLogGroupDeletionProtection", acts="logGroupIdentifier deletionProtectionEnabled")
@@ -92,7 +95,10 @@ class Groups(Service):
             groups = []
         page, token = _page([group for group in groups if group.name > request.get("nextToken", "")], request)
         sizes = [await asyncio.to_thread(self.archive.stored_bytes, group) for group in page]
-        shown = [_group_view(call, group, size) for group, size in zip(page, sizes, strict=True)]
+        shown = [
+            _group_view(call, group, size, len(self.filters.of(call.scope, group.name)))
+            for group, size in zip(page, sizes, strict=True)
+        ]
         return {"logGroups": shown, "nextToken": token}
 
     @operation("PutRetentionPolicy", acts="logGroupName retentionInDays")
@@ -226,13 +232,13 @@ def _page(items: list[Any], request: Request) -> tuple[list[Any], str | None]:
     return page, page[-1].name if len(items) > limit else None
 
 
-def _group_view(call: Call, group: Group, size: int) -> dict[str, Any]:
+def _group_view(call: Call, group: Group, size: int, filters: int) -> dict[str, Any]:
     arn = call.arn(f"log-group:{group.name}")
     return {
         "logGroupName": group.name,
         "creationTime": group.created,
         "retentionInDays": group.retention,
-        "metricFilterCount": 0,
+        "metricFilterCount": filters,
         "arn": f"{arn}:*",
         "logGroupArn": arn,
         "storedBytes": size,

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from dock.aws.logs.archive import Archive
 from dock.aws.logs.events import Events
+from dock.aws.logs.filter_records import MetricFilterRecords
 from dock.aws.service import AwsError
 from dock.store import Scope
 
@@ -21,13 +22,14 @@ _EXPIRY_SECONDS = 60
 
 
 class Logs(Events):
-    """Log groups, streams and events. Insights, subscriptions and metric filters are refused."""
+    """Log groups, streams, events, and the metrics that are made of them. Insights and subscriptions are refused."""
 
     name = "logs"
 
     def __init__(self, cloud: Cloud) -> None:
         super().__init__(cloud)
         self.archive = Archive(cloud.home.data("logs-store"))
+        self.filters = MetricFilterRecords(cloud.store)
         self._expiry: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
@@ -62,6 +64,7 @@ class Logs(Events):
         """
         found = await self.find_group(scope, group)
         await asyncio.to_thread(self.archive.append, found, stream, events, self.now(), create=True, source=source)
+        self.measure(found, events)
 
     async def position(self, source: str) -> int:
         """The position that the last `append` of this source named; 0 when there was none."""

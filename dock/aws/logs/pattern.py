@@ -42,6 +42,30 @@ def compile_pattern(pattern: str) -> Matcher | None:
     return _terms(pattern, text)
 
 
+def paths(pattern: str) -> list[str]:
+    """The properties that a JSON pattern asks for, each once, for example `$.status`."""
+    text = pattern.strip()
+    if not text.startswith("{"):
+        return []
+    return list(dict.fromkeys(match["path"] for match in _TOKEN.finditer(text[1:-1]) if match["path"]))
+
+
+def value_at(document: Any, path: str) -> Any:
+    """The value of a property such as `$.request.status` of a JSON document; None when it isn't there."""
+    found = _value(document, _steps(path))
+    return None if found is _MISSING else found
+
+
+def is_path(text: str) -> bool:
+    """Whether this is a property of a JSON document, as `$.latency`."""
+    match = _TOKEN.fullmatch(text)
+    return match is not None and match.lastgroup == "path" and text != "$"
+
+
+def _steps(path: str) -> list[str]:
+    return [next(part for part in match if part != "") for match in _STEP.findall(path)]
+
+
 def _invalid(pattern: str, why: str) -> AwsError:
     return AwsError("InvalidParameterException", f"Invalid filter pattern {pattern!r}: {why}")
 
@@ -147,7 +171,7 @@ class _Parser:
         kind, path = self._next()
         if kind != "path":
             raise _invalid(self._pattern, f"expected a property such as $.status, not {path!r}")
-        steps = [next(part for part in match if part != "") for match in _STEP.findall(path)]
+        steps = _steps(path)
         if self._took("NOT", "EXISTS"):
             return lambda document: _value(document, steps) is _MISSING
         for word, wanted in (("NULL", None), ("TRUE", True), ("FALSE", False)):

@@ -147,7 +147,20 @@ class Fleet:
                 lambda target: self._route(scope, resource, target),
                 self.cloud.spawn,
             )
+            if "zones" not in record:
+                self._settle_zones(scope, resource)
         return self._clusters[resource]
+
+    def _settle_zones(self, scope: Scope, resource: str) -> None:
+        """Keep which node is in which zone: while one takes over from the other, the instance's own zone says it of
+        neither."""
+        record, cluster = self.records.instances.get(scope, resource), self._clusters.get(resource)
+        if record is not None and cluster is not None:
+            shape = record["shape"]
+            zones = {cluster.primary.name: shape["AvailabilityZone"]}
+            if second := shape.get("SecondaryAvailabilityZone"):
+                zones[cluster.standby.name] = second
+            self.records.update(scope, resource, zones=zones)
 
     def forget(self, resource: str) -> None:
         """The instance is deleted: give back what is kept beyond its records."""
@@ -303,6 +316,8 @@ class Fleet:
             self.records.update(scope, resource, status=status, problem=detail)
         elif happening in (Happening.RECOVERED, Happening.FAILOVER_COMPLETED) and record["status"] in _BROKEN:
             self.records.update(scope, resource, status="available", problem=None)
+        if happening is Happening.STANDBY_SYNCHRONOUS:
+            self._settle_zones(scope, resource)
         if happening is Happening.FAILOVER_COMPLETED and "SecondaryAvailabilityZone" in shape:
             zones = (shape["SecondaryAvailabilityZone"], shape["AvailabilityZone"])
             self.records.update(

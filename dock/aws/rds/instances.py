@@ -204,7 +204,7 @@ class Instances(Part):
         return description.instance(
             call.scope,
             record,
-            protected=all(node["synchronous"] for node in standbys),
+            protected=bool(standbys) and all(node["synchronous"] for node in standbys),
             address=self.fleet.address(record["resource_id"]) if record["endpoint"] else None,
             in_sync=self.fleet.in_sync(call.scope, record),
             subnet_group=group,

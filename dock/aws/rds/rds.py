@@ -13,6 +13,7 @@ from dock.aws.rds.snapshots import Snapshots
 from dock.aws.rds.subnet_groups import SubnetGroups
 from dock.aws.rds.upkeep import Upkeep
 from dock.aws.service import AwsError
+from dock.faults.engines import Engine, Part
 
 log = logging.getLogger(__name__)
 
@@ -31,6 +32,31 @@ class Rds(Snapshots, ParameterGroups, SubnetGroups, Offers, Annals):
 
     async def stop(self) -> None:
         await self.fleet.stop()
+
+    def engines(self) -> list[Engine]:
+        found = []
+        for scope, resource, record in self.records.instances.all():
+            shape, cluster = record["shape"], self.fleet.known(resource)
+            if not record["endpoint"] or cluster is None:
+                continue
+            first, second = cluster.primary.name, cluster.standby.name
+            zones = record.get("zones", {})
+            parts = [Part(f"rds/{resource}/{first}", "primary", zones.get(first, shape["AvailabilityZone"]))]
+            if shape["MultiAZ"]:
+                zone = zones.get(second, shape.get("SecondaryAvailabilityZone"))
+                parts.append(Part(f"rds/{resource}/{second}", "standby", zone))
+            found.append(
+                Engine(
+                    "database",
+                    shape["DBInstanceIdentifier"],
+                    scope,
+                    parts,
+                    endpoints=(f"rds/{resource}",),
+                    aliases=(resource,),
+                    volume=str(cluster.site.folder),
+                )
+            )
+        return found
 
     def status(self) -> list[dict[str, Any]]:
         """One entry for each instance, with its `nodes` (role, address, pid, synchronous)."""

@@ -1,8 +1,9 @@
 """A new target's first health checks, made by the dock.
 
-HAProxy makes its first check of a server that was added while it runs only after a whole interval, and a real load
-balancer at once. So the dock checks a new target from the moment it comes; at its first failure it leaves the rest to
-HAProxy, whose checks go on all the while.
+A real load balancer checks a new target at once, and the first check that passes makes it healthy: the healthy
+threshold is for those that were unhealthy. HAProxy makes its first check of a server that was added while it runs only
+after a whole interval, and knows one threshold. So the dock checks a new target from the moment it comes, until it
+passes or has failed as often as makes it unhealthy; HAProxy's own checks go on all the while.
 """
 
 from __future__ import annotations
@@ -16,13 +17,13 @@ from dock.engines.haproxy.render import CHECK_AGENT
 
 
 async def passes_first_checks(target: Target, check: HealthCheck) -> bool:
-    """Whether as many checks in a row as the group asks for succeed, one each interval."""
-    for number in range(check.rise):
+    """Whether one of its first checks succeeds, before as many in a row fail as make a target unhealthy."""
+    for number in range(check.fall):
         if number:
             await asyncio.sleep(check.interval)
-        if not await _passes(target, check):
-            return False
-    return True
+        if await _passes(target, check):
+            return True
+    return False
 
 
 async def _passes(target: Target, check: HealthCheck) -> bool:

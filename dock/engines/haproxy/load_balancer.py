@@ -8,8 +8,9 @@ import logging
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
-from dock.engines.haproxy.measure import Health, Meter, health_of, sessions_of
+from dock.engines.haproxy.measure import Health, Meter, health_of, open_connections, sessions_of
 from dock.engines.haproxy.model import Balancer, Target
+from dock.engines.haproxy.own_answers import OwnAnswers
 from dock.engines.haproxy.process import HAProxy, HAProxyError, write_text
 from dock.engines.haproxy.render import OPEN, SERVER_OPTIONS, TIMES, render, server_options, structure
 from dock.engines.haproxy.state import state_file
@@ -43,10 +44,18 @@ class LoadBalancer:
         self._health: dict[tuple[str, Target], Health] = {}
         self._lock = asyncio.Lock()
         self.meter = Meter()
+        self.own_answers = OwnAnswers(home.run / f"{name.replace('/', '-')}.answers")
+        self.open_connections = 0
+        """From clients and to targets, as last read."""
 
     @property
     def folder(self) -> Path:
         return self._haproxy.folder
+
+    @property
+    def control(self) -> Path:
+        """The socket on which it tells its targets' health."""
+        return self._haproxy.control
 
     @property
     def alive(self) -> bool:
@@ -83,6 +92,7 @@ class LoadBalancer:
         """End HAProxy; what was wanted is forgotten."""
         async with self._lock:
             await self._haproxy.stop()
+            self.own_answers.close()
             self._wanted, self._health = Balancer(), {}
 
     async def watch(self) -> None:
@@ -136,6 +146,7 @@ class LoadBalancer:
             await self.poll()
 
     async def _apply(self, before: Balancer, wanted: Balancer) -> None:
+        await self.own_answers.listen(_owner())
         text = self._text(wanted)
         running = await self._running_structure()
         if running == structure(wanted):
@@ -181,13 +192,13 @@ class LoadBalancer:
             return None
 
     def _text(self, wanted: Balancer) -> str:
-        user = unprivileged_user("haproxy")
-        owner = (user.pw_uid, user.pw_gid) if user else None
+        owner = _owner()
         return self._haproxy.preamble(
             structure(wanted),
             owner,
             MAX_CONNECTIONS,
             f"server-state-file {self._state}",
+            f"log {self.own_answers.path} format raw local0 info",
             f"hard-stop-after {FORMER_WORKERS_END}",
         ) + render(wanted, self._weights, self.folder, owner)
 
@@ -264,6 +275,7 @@ class LoadBalancer:
         if processes.current is None:
             return
         rows = await runtime.statistics()
+        self.open_connections = open_connections(rows)
         self.meter.read_statistics(processes.current, rows)
         self.meter.read_times(processes.current, await runtime.ask(f"show table {TIMES}"))
         for pid in processes.former:
@@ -288,6 +300,12 @@ class LoadBalancer:
             if server not in desired and int(row["srv_admin_state"]) & _FORCED_MAINTENANCE:
                 # Refused while it has connections; the next round tries again.
                 await self._haproxy.runtime.ask(f"del server {server}")
+
+
+def _owner() -> tuple[int, int] | None:
+    """The (uid, gid) that HAProxy's workers run as; None: as this process."""
+    user = unprivileged_user("haproxy")
+    return (user.pw_uid, user.pw_gid) if user else None
 
 
 def _faces(group: str, target: Target) -> tuple[str, str]:

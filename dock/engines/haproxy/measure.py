@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import time
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -22,6 +23,7 @@ _COUNTED = (
     "bin",
     "bout",
     "conn_tot",
+    "connect",
 )
 
 
@@ -48,6 +50,7 @@ class Traffic:
     bytes_in: int = 0
     bytes_out: int = 0
     connections: int = 0
+    """That clients opened, and for a group, that were opened to its targets."""
     times: Mapping[int, int] = field(default_factory=dict)
     """Answers by how many milliseconds the target took: exact below 100, in steps of a tenth above."""
 
@@ -63,9 +66,12 @@ class Meter:
         self._totals: dict[str, Counter[str]] = {}
         self._times_seen: dict[tuple[int, str], Counter[int]] = {}
         self._times: dict[str, Counter[int]] = {}
+        self.read_at: float | None = None
+        """When it was read last (`time.monotonic`); None before the first time."""
 
     def read_statistics(self, pid: int, rows: Iterable[Mapping[str, str]]) -> None:
         """Add what changed since this worker was read last."""
+        self.read_at = time.monotonic()
         for row in rows:
             if row["svname"] == "BACKEND":
                 continue
@@ -160,6 +166,17 @@ def sessions_of(rows: Iterable[Mapping[str, str]], group: str, target: Target) -
     return sum(int(row["scur"] or 0) for row in rows if row["pxname"] in faces and row["svname"] == target.name)
 
 
+def open_connections(rows: Iterable[Mapping[str, str]]) -> int:
+    """How many connections there are now, from clients and to targets, from `show stat`."""
+    total = 0
+    for row in rows:
+        if row["svname"] == "FRONTEND":
+            total += int(row["scur"] or 0)
+        elif row["svname"] != "BACKEND" and not row["pxname"].endswith(NEXT):
+            total += int(row.get("used_conn_cur") or 0) + int(row.get("idle_conn_cur") or 0)
+    return total
+
+
 def _traffic(counts: Counter[str], times: Counter[int]) -> Traffic:
     return Traffic(
         requests=counts["req_tot"],
@@ -170,6 +187,6 @@ def _traffic(counts: Counter[str], times: Counter[int]) -> Traffic:
         connection_errors=counts["econ"],
         bytes_in=counts["bin"],
         bytes_out=counts["bout"],
-        connections=counts["conn_tot"],
+        connections=counts["conn_tot"] + counts["connect"],
         times=dict(times),
     )

@@ -64,6 +64,11 @@ class HAProxy:
         return self.folder / "haproxy.cfg"
 
     @property
+    def control(self) -> Path:
+        """The socket of the runtime API of the worker that is current."""
+        return self._worker_socket
+
+    @property
     def alive(self) -> bool:
         return self._supervisor.find(self.name) is not None
 

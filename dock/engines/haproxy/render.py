@@ -91,6 +91,9 @@ def _defaults(balancer: Balancer) -> list[str]:
         # A client that is about to use a connection again when a reload comes finds it open, and is told then.
         "    option idle-close-on-response",
         "    option dontlognull",
+        # Only what no target answered is logged, by its status.
+        "    log global",
+        '    log-format "%ST"',
         "    load-server-state-from-file global",
         *(
             f"    http-error status {status} content-type text/html string {quoted(_page(title))}"
@@ -125,6 +128,7 @@ def _next_worker(listener: Listener, socket: Path) -> list[str]:
     return [
         f"backend {listener.name}{NEXT}",
         "    http-response set-var(txn.answered) bool(true)",
+        "    http-response set-log-level silent",
         f"    server next unix@{socket} send-proxy-v2",
     ]
 
@@ -241,6 +245,7 @@ def _backend(group: Group, *, open: bool) -> list[str]:
         # From here on 503 can only mean that the target could not be reached.
         f"    http-error status 503 content-type text/html string {quoted(_page(_ERRORS[502]))}",
         "    http-response set-var(txn.answered) bool(true)",
+        "    http-response set-log-level silent",
         *(f"    {line}" for line in _timing(group)),
         "    http-after-response set-var(txn.took) date(0,ms),sub(txn.began)",
         "    http-after-response set-status 504 if !{ var(txn.answered) -m bool } { status 503 } "

@@ -27,6 +27,10 @@ log = logging.getLogger(__name__)
 
 _LOOK_SECONDS = 1.0
 _RETRY_SECONDS = 5.0
+# A fault that keeps it down costs nothing to look at, and what it broke is repaired soon after its end.
+_HELD_SECONDS = 1.0
+# How often a primary without a standby is asked whether it lives; one with a standby is asked all the time.
+_PROBE_SECONDS = 5.0
 # A primary that runs but answers nobody for this long is ended and replaced, when there is a standby for it.
 SILENCE_SECONDS = 20.0
 _PROMOTE_SECONDS = 60
@@ -163,7 +167,7 @@ class Cluster:
             if not keep_archive:
                 await asyncio.to_thread(shutil.rmtree, self.site.folder, ignore_errors=True)
             await asyncio.to_thread(shutil.rmtree, self.site.sockets, ignore_errors=True)
-            for log_file in self.site.logs.glob(f"{self.site.name.replace('/', '-')}-*.log"):
+            for log_file in self.site.logs.glob(f"{self.site.name.replace('/', '-')}-*.log*"):
                 log_file.unlink(missing_ok=True)
             self._states.remove()
 
@@ -305,23 +309,32 @@ class Cluster:
     async def _look_after(self) -> None:
         if self.primary.process is None:
             if time.monotonic() >= self._retry_at:
-                await self._replace_primary()
-            return
-        if not self.settings.standby:
+                await self._replace_primary(self.primary.last_words())
             return
         try:
-            await self._keeper.tend()
+            if self.settings.standby:
+                await self._keeper.tend()
+            elif time.monotonic() - self._answered < _PROBE_SECONDS:
+                return
+            elif not await self._lives(self.primary):
+                raise TimeoutError(f"{self.primary.process_name} does not answer")
             self._answered = time.monotonic()
         except (psycopg.Error, TimeoutError):
             silent = time.monotonic() - self._answered
-            if self.primary.process is not None and silent > SILENCE_SECONDS and await self._may_take_over():
+            if self.primary.process is None or silent <= SILENCE_SECONDS:
+                raise
+            if await self._may_take_over():
                 self._listener(Happening.FAILOVER_STARTED, f"the primary has not answered for {silent:.0f} s")
                 await self._take_over()
+            elif not await self._lives(self.primary):
+                # It hangs, and nobody can take its place: what is left is to end it and start it again.
+                await asyncio.to_thread(self.primary.fence)
+                await self._replace_primary(f"it has not answered for {silent:.0f} s")
             else:
                 raise
 
-    async def _replace_primary(self) -> None:
-        """The primary has ended by itself: promote the standby if it has every commit, else restart in place."""
+    async def _replace_primary(self, why: str) -> None:
+        """The primary has ended: promote the standby if it has every commit, else restart in place."""
         await self._router(None)
         await self._keeper.cancel()
         if await self._may_take_over():
@@ -329,13 +342,14 @@ class Cluster:
             await self._take_over()
             return
         if not self._failed:
-            self._listener(Happening.CRASHED, self.primary.last_words())
+            self._listener(Happening.CRASHED, why)
         try:
             await self._start_primary()
         except PostgresError as problem:
             if await self._take_over_from_the_ruins():
                 return
-            self._retry_at = time.monotonic() + _RETRY_SECONDS
+            held = self.site.supervisor.gate(self.primary.process_name) is not None
+            self._retry_at = time.monotonic() + (_HELD_SECONDS if held else _RETRY_SECONDS)
             if not self._failed:
                 self._failed = True
                 self._listener(Happening.FAILED, str(problem))
@@ -408,6 +422,17 @@ class Cluster:
             return True
         except (psycopg.Error, TimeoutError, OSError):
             return False
+
+    async def _lives(self, node: Node) -> bool:
+        """Whether a server says anything, be it that it takes nobody now."""
+        try:
+            async with asyncio.timeout(5), node.connect("postgres") as connection:
+                await connection.execute("SELECT 1")
+        except psycopg.Error as problem:
+            return "FATAL:" in str(problem)
+        except (TimeoutError, OSError):
+            return False
+        return True
 
     async def _checkpoint(self) -> None:
         """Write out what is dirty while clients are still served: the shutdown that follows has little left to do."""

@@ -101,16 +101,19 @@ class Node:
             # no server has this data.
             for leftover in (self.data / "postmaster.pid", *self.socket_folder.glob(".s.PGSQL.*")):
                 leftover.unlink(missing_ok=True)
-            self.site.supervisor.start(
-                Spec(
-                    name=self.process_name,
-                    argv=[self.site.binaries.program("postgres"), "-D", str(self.data)],
-                    log=self.site.log(self.name),
-                    cwd=self.folder,
-                    environment={"PGDATA": str(self.data), "LC_ALL": "C.UTF-8"},
-                    user=self.site.user,
+            try:
+                self.site.supervisor.start(
+                    Spec(
+                        name=self.process_name,
+                        argv=[self.site.binaries.program("postgres"), "-D", str(self.data)],
+                        log=self.site.log(self.name),
+                        cwd=self.folder,
+                        environment={"PGDATA": str(self.data), "LC_ALL": "C.UTF-8"},
+                        user=self.site.user,
+                    )
                 )
-            )
+            except OSError as problem:
+                raise PostgresError(f"{self.process_name} can't be started: {problem}") from problem
         await self.answer(deadline)
 
     async def answer(self, deadline: float = START_SECONDS) -> None:

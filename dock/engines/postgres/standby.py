@@ -26,6 +26,7 @@ REBUILD_SECONDS = 30.0
 _REPLY_SECONDS = 5.0
 _SYNCHRONISE_SECONDS = 30.0
 _RETRY_SECONDS = 5.0
+_HELD_SECONDS = 1.0
 
 
 class Standby:
@@ -114,6 +115,11 @@ class Standby:
         """Start the standby, or make it anew; not under the lock, since it may take long."""
         cluster = self._cluster
         primary, standby = cluster.primary, cluster.standby
+        if (held := standby.site.supervisor.gate(standby.process_name)) is not None:
+            # It loses nothing by waiting: what it has is still good for a rewind.
+            self.problem = held
+            self._retry_at = time.monotonic() + _HELD_SECONDS
+            return
         try:
             await standby.end_tools()
             await asyncio.to_thread(standby.fence)

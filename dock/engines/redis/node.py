@@ -8,6 +8,7 @@ import os
 import shutil
 import signal
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -77,6 +78,8 @@ class Node:
         self.place = place
         self.server = server
         self.state: State | None = None
+        self.information: Mapping[str, Any] = {}
+        """What INFO answered last; empty while it doesn't answer."""
         self.answered = time.monotonic()
         self.applied: Configuration | None = None
         self._supervisor = supervisor
@@ -148,10 +151,10 @@ class Node:
             if "max number of clients" in str(problem):
                 self.answered = time.monotonic()
             else:
-                self.state = None
+                self.state, self.information = None, {}
             return None
         self.answered = time.monotonic()
-        self.state = _state(information)
+        self.state, self.information = _state(information), information
         return self.state
 
     async def promote(self) -> None:

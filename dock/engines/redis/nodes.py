@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from dock.engines.redis.configuration import Configuration
 from dock.engines.redis.node import STOP_SECONDS, Node, NodeError
 from dock.engines.redis.topology import Keeper
+from dock.engines.supervisor import HeldError
 
 if TYPE_CHECKING:
     from dock.engines.supervisor import Process, Supervisor
@@ -81,6 +82,9 @@ class Nodes:
             node.forget()
         try:
             process = node.start(configuration, primary)
+        except HeldError as problem:
+            # That is no death of its own: it starts as soon as it may.
+            raise NodeError(str(problem)) from problem
         except OSError as problem:
             self._deaths.setdefault(name, []).append(time.monotonic())
             raise NodeError(f"{node.place.name} could not be started: {problem}") from problem

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ipaddress
 import os
 import threading
 from collections.abc import Mapping
@@ -10,21 +9,14 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from dock.providers.aws.configuration import Configuration
+from dock.providers.cloud import CallError, is_loopback
 from dock.providers.errors import ProviderError
 from dock.providers.expressions import plain
 
+PARTITION = "aws"
 CONNECT_TIMEOUT = 5
 # Some calls of the dock wait for an engine to start.
 READ_TIMEOUT = 120
-
-
-class CallError(ProviderError):
-    """The API refused a call. `repeated` says that an earlier attempt's answer was lost."""
-
-    def __init__(self, operation: str, code: str, reason: str, repeated: bool = False) -> None:
-        super().__init__(f"{operation}: {code}: {reason}")
-        self.code = code
-        self.repeated = repeated
 
 
 class Cloud:
@@ -50,6 +42,9 @@ class Cloud:
                 self._refuse_foreign(account)
                 self._account = account
             return self._account
+
+    def identity(self) -> dict[str, str]:
+        return {"account": self.account, "partition": PARTITION}
 
     def call(self, service: str, region: str, operation: str, parameters: Mapping[str, Any]) -> dict[str, Any]:
         """The answer as plain JSON.
@@ -147,7 +142,7 @@ class Cloud:
                 "this shell is attached to the dock only half: AWS_ENDPOINT_URL is not set, and without it the calls "
                 'would go to AWS. Run `eval "$(drydock env)"`, or unset PULUMI_HOME to use the vendor\'s plugin'
             )
-        if not _is_loopback(urlsplit(url).hostname):
+        if not is_loopback(urlsplit(url).hostname):
             raise ProviderError(
                 f"the dock's plugin only talks to a dock on this machine, and AWS_ENDPOINT_URL is {url}: "
                 'run `eval "$(drydock env)"`, or unset PULUMI_HOME to use the vendor\'s plugin'
@@ -171,12 +166,3 @@ class Cloud:
             else f"this shell is attached to the dock, whose account is {account}; {verdict}, so nothing was changed. "
             "To apply it to AWS use a shell without `drydock env`."
         )
-
-
-def _is_loopback(host: str | None) -> bool:
-    if host == "localhost" or (host or "").endswith(".localhost"):
-        return True
-    try:
-        return ipaddress.ip_address(host or "").is_loopback
-    except ValueError:
-        return False

@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
-import contextlib
-import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from dock.providers.aws.declaration import SCHEMA
+from dock.providers.configuration import decoded, unfit
+from dock.providers.declaration import schema_file
 from dock.providers.errors import Failure
-from dock.providers.properties import UNKNOWN, holds_unknown
-from dock.providers.schema import check_object, load
+from dock.providers.properties import UNKNOWN
 
 PROVIDER = "pulumi:providers:aws"
+SCHEMA = schema_file("aws")
 DEFAULT_REGION = "us-east-1"
 MAX_RETRIES = 5
-# What only the engine itself puts among a provider's inputs.
-_OF_THE_ENGINE = {"version", "pluginDownloadURL", "pluginChecksums", "__internal"}
 # Settings that change which identity or which cloud the calls go to, in ways that the dock has no equivalent of.
 REFUSED = {
     "assumeRoleWithWebIdentity": "the dock has no web identities",
@@ -43,7 +40,7 @@ class Configuration:
 
     @classmethod
     def of(cls, inputs: Mapping[str, Any], environment: Mapping[str, str]) -> Configuration:
-        values = decoded(inputs)
+        values = decoded(PROVIDER, SCHEMA, inputs)
         tags = (values.get("defaultTags") or {}).get("tags") or {}
         endpoints: dict[str, str] = {}
         for block in values.get("endpoints") or ():
@@ -68,22 +65,4 @@ class Configuration:
 
 
 def failures(inputs: Mapping[str, Any]) -> Iterator[Failure]:
-    schema = load(SCHEMA)[PROVIDER]
-    given = {name: value for name, value in decoded(inputs).items() if name not in _OF_THE_ENGINE}
-    yield from check_object(given, schema.inputs, schema.required)
-    for name, reason in REFUSED.items():
-        if given.get(name):
-            yield Failure(name, f"not possible here: {reason}")
-
-
-def decoded(inputs: Mapping[str, Any]) -> dict[str, Any]:
-    """The engine hands a provider everything but texts as JSON."""
-    schema = load(SCHEMA)[PROVIDER].inputs
-    values = {}
-    for name, value in inputs.items():
-        if isinstance(value, str) and schema.get(name, "string") not in ("string", "any") and not holds_unknown(value):
-            # What isn't JSON keeps its type, which the check then names.
-            with contextlib.suppress(ValueError):
-                value = json.loads(value)
-        values[name] = value
-    return values
+    yield from unfit(PROVIDER, SCHEMA, inputs, REFUSED)

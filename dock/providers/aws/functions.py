@@ -1,17 +1,16 @@
-"""The functions of the provider (`aws.get_…`) that need no cloud, and the provider's schema."""
+"""The functions of the provider (`aws.get_…`): those here need no cloud, `lookups.py` has those that do."""
 
 from __future__ import annotations
 
-import json
 import secrets
 import string
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from dock.providers.aws import lookups
 from dock.providers.aws.cloud import Cloud
 from dock.providers.errors import Failure, ProviderError
 from dock.providers.properties import UNKNOWN
-from dock.providers.schema import ResourceSchema, Type
 
 PARTITION = {"partition": "aws", "dnsSuffix": "amazonaws.com", "reverseDnsPrefix": "com.amazonaws"}
 # The dock's regions and their zones.
@@ -24,9 +23,12 @@ SECRET = {"aws:secretsmanager/getRandomPassword:getRandomPassword": ("randomPass
 
 def invoke(token: str, arguments: dict[str, Any], cloud: Cloud) -> tuple[dict[str, Any], list[Failure]]:
     """Raises ProviderError for a function that isn't here."""
+    if token in lookups.LOOKUPS:
+        return lookups.look_up(token, {name: value for name, value in arguments.items() if value is not None}, cloud)
     function = FUNCTIONS.get(token)
     if function is None:
-        raise ProviderError(f"the dock has no function {token}; it has {', '.join(sorted(FUNCTIONS))}")
+        every = sorted([*FUNCTIONS, *lookups.LOOKUPS])
+        raise ProviderError(f"the dock has no function {token}; it has {', '.join(every)}")
     return function({name: value for name, value in arguments.items() if value is not None}, cloud)
 
 
@@ -112,35 +114,3 @@ FUNCTIONS: dict[str, Callable[[dict[str, Any], Cloud], tuple[dict[str, Any], lis
 def _region(arguments: Mapping[str, Any], cloud: Cloud) -> str:
     given = arguments.get("region")
     return str(given) if given and given is not UNKNOWN else cloud.configuration.region
-
-
-def package_schema(version: str, resources: Mapping[str, ResourceSchema]) -> str:
-    """The package in Pulumi's schema format: what the dock emulates, not all that the SDK has."""
-    types: dict[str, Any] = {}
-
-    def spec(kind: Type, hint: str) -> dict[str, Any]:
-        if isinstance(kind, str):
-            return {"$ref": "pulumi.json#/Any"} if kind == "any" else {"type": kind}
-        if "enum" in kind:
-            return {"type": "string"}
-        if "list" in kind:
-            return {"type": "array", "items": spec(kind["list"], hint)}
-        if "map" in kind:
-            return {"type": "object", "additionalProperties": spec(kind["map"], hint)}
-        types[hint] = {
-            "type": "object",
-            "properties": {
-                name: spec(inner, f"{hint}{name[0].upper()}{name[1:]}") for name, inner in kind["object"].items()
-            },
-            "required": list(kind.get("required", ())),
-        }
-        return {"$ref": f"#/types/{hint}"}
-
-    described = {}
-    for token, schema in resources.items():
-        inputs = {name: spec(kind, f"{token}{name[0].upper()}{name[1:]}") for name, kind in schema.inputs.items()}
-        outputs = {name: inputs.get(name, {"$ref": "pulumi.json#/Any"}) for name in sorted(schema.outputs)}
-        for name in schema.secret:
-            outputs[name] = {**outputs[name], "secret": True}
-        described[token] = {"inputProperties": inputs, "requiredInputs": sorted(schema.required), "properties": outputs}
-    return json.dumps({"name": "aws", "version": version, "resources": described, "types": types})

@@ -11,7 +11,7 @@ from uuid import UUID
 from redis.asyncio import Redis
 from starlette.requests import HTTPConnection
 
-from chat import cache, conversations, messages, metrics, schema, voice
+from chat import cache, conversations, messages, metrics, report, schema, voice
 from chat.accounts import Account, of_session
 from chat.database import Database
 from chat.live import Hub
@@ -40,7 +40,19 @@ class Service:
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
         await self.database.open()
-        background = [asyncio.create_task(self.hub.run()), asyncio.create_task(voice.drain(self.redis))]
+        background = [
+            asyncio.create_task(self.hub.run()),
+            asyncio.create_task(voice.drain(self.redis)),
+            asyncio.create_task(
+                report.run(
+                    f"{self.settings.platform}/{self.settings.environment}",
+                    {
+                        "ActiveConversations": partial(conversations.active, self.database),
+                        "VoiceQueueDepth": partial(voice.depth, self.redis),
+                    },
+                )
+            ),
+        ]
         for job in background:
             job.add_done_callback(_must_not_end)
         try:

@@ -1,6 +1,6 @@
 """ChatVRM's figures, from its team's deployment playbook."""
 
-from stacks.platforms.model import Database, Freeze, Objectives, Platform, Service, Thresholds
+from stacks.platforms.model import Database, Freeze, Objectives, Platform, Service, Thresholds, Watch
 
 PLATFORM = Platform(
     name="chatvrm",
@@ -26,6 +26,27 @@ PLATFORM = Platform(
         payment_failures=5,
         # The playbook has none; another team's of the same kind alerts at 100 ms in production.
         database_latency_seconds=0.1,
+    ),
+    # Errors, CPU and payments as long as the playbook says. It gives no duration for the rest, no threshold for the
+    # voice queue, and does not name storage: those figures are ours.
+    watch=Watch(
+        owner="chatvrm on-call",
+        error_rate_minutes=5,
+        p95_minutes=5,
+        cpu_minutes=10,
+        connections_minutes=3,
+        cache_memory_minutes=3,
+        storage_percent=80.0,
+        storage_minutes=5,
+        payment_minutes=5,
+        voice_queue_depth=100,
+        voice_queue_minutes=3,
+        silence_minutes=3,
+        log_metrics={
+            "PaymentsFailed": '{ $.event = "payment" && $.outcome = "failed" }',
+            "PaymentsSucceeded": '{ $.event = "payment" && $.outcome = "succeeded" }',
+            "CharactersCreated": '{ $.event = "character_created" }',
+        },
     ),
     timezone="America/Los_Angeles",
     # Campaigns and live events are added here when they are known.

@@ -5,10 +5,14 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import signal
+import subprocess
+import sys
 import urllib.error
 import urllib.request
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -21,6 +25,7 @@ from dock.cloud import Cloud
 from dock.home import Home
 from tests.dock.conftest import call, running_cloud
 from tests.dock.ecs import oci
+from tests.dock.iam.roles import make_execution_role
 
 CLUSTER, REPOSITORY, LOG_GROUP, PORT = "chat-local", "chat-local-web", "/chat/local/web", 8080
 TARGET_GROUP = "arn:aws:elasticloadbalancing:us-east-1:000000000001:targetgroup/web/0123456789abcdef"
@@ -51,7 +56,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
             print(self.path[5:], flush=True)
         if self.path == "/leak":
             threading.Thread(target=leak).start()
-        status = 500 if mode == "sick" or sick.is_set() else 200
+        status = 500 if mode == "sick" or sick.is_set() or (mode == "wrong" and self.path != "/health") else 200
         facts = {"environment": dict(os.environ), "task": task, "uid": os.getuid(), "cwd": os.getcwd()}
         body = json.dumps(facts).encode()
         self.send_response(status)
@@ -193,14 +198,13 @@ class World:
 
     async def register_containers(self, family: str, containers: list[dict[str, Any]], **more: Any) -> dict[str, Any]:
         sizes = {"cpu": "256", "memory": "512", "networkMode": "awsvpc", "requiresCompatibilities": ["FARGATE"]}
-        role = f"arn:aws:iam::{self.account}:role/execution"
+        role = {"executionRoleArn": f"arn:aws:iam::{self.account}:role/execution"}
         return dict(
             await call(
                 self.ecs.register_task_definition,
                 family=family,
                 containerDefinitions=containers,
-                executionRoleArn=role,
-                **{**sizes, **more},
+                **{**sizes, **role, **more},
             )
         )
 
@@ -312,6 +316,7 @@ async def found(cloud: Cloud, account: str, region: str) -> World:
 async def furnished(cloud: Cloud, account: str, region: str) -> World:
     """What a world needs to be there first."""
     made = await found(cloud, account, region)
+    await asyncio.to_thread(make_execution_role, cloud.client("iam", account, region))
     await call(made.ecs.create_cluster, clusterName=CLUSTER)
     await call(made.ecr.create_repository, repositoryName=REPOSITORY)
     await call(made.logs.create_log_group, logGroupName=LOG_GROUP)
@@ -320,11 +325,28 @@ async def furnished(cloud: Cloud, account: str, region: str) -> World:
 
 
 @contextlib.asynccontextmanager
-async def abandoned(home: Home) -> AsyncIterator[Cloud]:
+async def abandoned(home: Home, services: list[type[Service]] = SERVICES) -> AsyncIterator[Cloud]:
     """A cloud whose daemon is gone at the end while everything goes on, as after SIGKILL."""
-    cloud = Cloud(home, SERVICES)
+    cloud = Cloud(home, services)
     await cloud.start()
     try:
         yield cloud
     finally:
         await cloud.leave()
+
+
+@contextlib.asynccontextmanager
+async def daemon(home: Home) -> AsyncIterator[None]:
+    """A daemon in a process of its own, which is killed at the end."""
+    process = subprocess.Popen(
+        [sys.executable, "-m", "tests.dock.ecs.daemon", str(home.root)],
+        stdout=subprocess.PIPE,
+        cwd=Path(__file__).parents[3],
+    )
+    assert process.stdout is not None
+    try:
+        assert await asyncio.wait_for(asyncio.to_thread(process.stdout.readline), 60) == b"ready\n"
+        yield
+    finally:
+        process.send_signal(signal.SIGKILL)
+        await asyncio.to_thread(process.wait, 10)

@@ -5,12 +5,6 @@ from __future__ import annotations
 import asyncio
 import random
 import re
-import signal
-import subprocess
-import sys
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-from pathlib import Path
 
 import psutil
 import pytest
@@ -22,28 +16,11 @@ from dock.cloud import Cloud
 from dock.engines.supervisor import MARK
 from dock.home import Home
 from tests.dock.conftest import call, running_cloud
-from tests.dock.ecs.conftest import CLUSTER, found, furnished
+from tests.dock.ecs.conftest import CLUSTER, daemon, found, furnished
 
 pytestmark = pytest.mark.dock
 
 KILLS = 6
-
-
-@asynccontextmanager
-async def daemon(home: Home) -> AsyncIterator[None]:
-    """A daemon in a process of its own, which is killed at the end."""
-    process = subprocess.Popen(
-        [sys.executable, "-m", "tests.dock.ecs.daemon", str(home.root)],
-        stdout=subprocess.PIPE,
-        cwd=Path(__file__).parents[3],
-    )
-    assert process.stdout is not None
-    try:
-        assert await asyncio.wait_for(asyncio.to_thread(process.stdout.readline), 60) == b"ready\n"
-        yield
-    finally:
-        process.send_signal(signal.SIGKILL)
-        await asyncio.to_thread(process.wait, 10)
 
 
 def containers(home: Home) -> list[str]:

@@ -16,6 +16,7 @@ from typing import Any
 import pytest_asyncio
 from aiohttp import ClientSession, web
 
+from dock.aws.acm import Acm
 from dock.aws.elbv2 import Elbv2
 from dock.cloud import ACCOUNTS, REGIONS, Cloud
 from dock.home import Home
@@ -219,7 +220,7 @@ async def get(session: ClientSession, url: str, **settings: Any) -> tuple[int, s
 async def dock() -> AsyncIterator[Dock]:
     root = Path(tempfile.mkdtemp(prefix="drydock-"))
     root.chmod(0o711)
-    async with running_cloud(Home(root / "home"), [Elbv2]) as cloud:
+    async with running_cloud(Home(root / "home"), [Acm, Elbv2]) as cloud:
         dock = Dock(cloud)
         await dock.make_network()
         yield dock

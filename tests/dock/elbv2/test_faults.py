@@ -18,10 +18,10 @@ from aiohttp import ClientError, ClientSession, TCPConnector
 from botocore.exceptions import ClientError as AwsClientError
 
 from dock.aws.elbv2 import Elbv2
-from dock.cloud import Cloud
+from dock.cloud import ACCOUNTS, REGIONS, Cloud
 from dock.home import Home
 from tests.dock.conftest import call, running_cloud
-from tests.dock.elbv2.conftest import Dock, eventually, forward, get
+from tests.dock.elbv2.conftest import Balanced, Dock, eventually, forward, get
 
 pytestmark = [pytest.mark.dock, pytest.mark.asyncio(loop_scope="module")]
 
@@ -120,37 +120,70 @@ async def test_a_taken_port_fails_the_listener_and_leaves_nothing(dock: Dock, se
         assert (await get(session, f"http://{balancer.address}:9100/"))[0] == 200
 
 
-async def test_https_listeners_serve_the_docks_certificate_and_http2(dock: Dock) -> None:
+def pem(dock: Dock, folder: str, *names: str) -> dict[str, bytes]:
+    """A certificate of the dock's authority for these names, with its key."""
+    made = dock.cloud.certificates.issue(dock.cloud.home.root / folder, names[0], [], names=names)
+    return {"Certificate": made.certificate.read_bytes(), "PrivateKey": made.key.read_bytes()}
+
+
+async def served_names(dock: Dock, balancer: Balanced, name: str) -> set[str]:
+    """The names in the certificate that a client gets who trusts the dock's authority and asks for `name`."""
+    context = ssl.create_default_context(cafile=str(dock.cloud.home.certificate_authority))
+    async with asyncio.timeout(5):
+        _, writer = await asyncio.open_connection(balancer.address, 443, ssl=context, server_hostname=name)
+    certificate = writer.get_extra_info("peercert")
+    writer.close()
+    return {value for kind, value in certificate["subjectAltName"] if kind == "DNS"} - {"localhost"}
+
+
+async def test_https_listeners_serve_the_certificate_of_acm_and_http2(dock: Dock) -> None:
+    acm = dock.cloud.client("acm", ACCOUNTS[0], REGIONS[0])
     async with dock.application("one") as one:
         balancer = await dock.load_balancer()
         group = await dock.target_group(one)
-        certificate = "arn:aws:acm:us-east-1:000000000001:certificate/11111111-2222-3333-4444-555555555555"
+        arn = (await call(acm.import_certificate, **pem(dock, "first", "chat.test")))["CertificateArn"]
         listener = await dock.listener(
             balancer,
             443,
             group,
             Protocol="HTTPS",
-            Certificates=[{"CertificateArn": certificate}],
+            Certificates=[{"CertificateArn": arn}],
             SslPolicy="ELBSecurityPolicy-TLS13-1-2-2021-06",
         )
-        context = ssl.create_default_context(cafile=str(dock.cloud.home.certificate_authority))
-        url = f"https://{balancer.address}/headers"
-        async with ClientSession(connector=TCPConnector(ssl=context)) as client, client.get(url) as answer:
-            assert (await answer.json())["X-Forwarded-Proto"] == "https"
+        assert await served_names(dock, balancer, "chat.test") == {"chat.test"}
+        with pytest.raises(ssl.SSLCertVerificationError):
+            await served_names(dock, balancer, "other.test")
         curl = await asyncio.create_subprocess_exec(
             "curl", "-s", "--http2", "--cacert", str(dock.cloud.home.certificate_authority),
-            "-o", "/dev/null", "-w", "%{http_version} %{response_code}", f"https://{balancer.address}/",
+            "--resolve", f"chat.test:443:{balancer.address}", "-w", " %{http_version} %{response_code}",
+            "https://chat.test/headers",
             stdout=asyncio.subprocess.PIPE,
         )  # fmt: skip
-        output, _ = await asyncio.wait_for(curl.communicate(), 10)
-        assert output == b"2 200"
+        async with asyncio.timeout(10):
+            output, _ = await curl.communicate()
+        assert output.endswith(b" 2 200")
+        assert b'"X-Forwarded-Proto": "https"' in output
         old = ssl.create_default_context(cafile=str(dock.cloud.home.certificate_authority))
         old.minimum_version = ssl.TLSVersion.TLSv1
         old.maximum_version = ssl.TLSVersion.TLSv1_1
         with pytest.raises(ssl.SSLError):
             await asyncio.open_connection(balancer.address, 443, ssl=old)
         shown = (await call(dock.elb.describe_listeners, ListenerArns=[listener]))["Listeners"][0]
-        assert shown["Certificates"] == [{"CertificateArn": certificate}]
+        assert shown["Certificates"] == [{"CertificateArn": arn}]
+
+        # What is imported anew under the same ARN is served at once; one that is in use can't be deleted.
+        await call(acm.import_certificate, CertificateArn=arn, **pem(dock, "next", "chat.test", "www.chat.test"))
+        assert await served_names(dock, balancer, "www.chat.test") == {"chat.test", "www.chat.test"}
+        described = (await call(acm.describe_certificate, CertificateArn=arn))["Certificate"]
+        assert described["InUseBy"] == [balancer.arn]
+        with pytest.raises(acm.exceptions.ResourceInUseException):
+            await call(acm.delete_certificate, CertificateArn=arn)
+        await call(dock.elb.delete_listener, ListenerArn=listener)
+        await call(acm.delete_certificate, CertificateArn=arn)
+        with pytest.raises(AwsClientError, match="CertificateNotFound"):
+            await dock.listener(
+                balancer, 443, group, Protocol="HTTPS", Certificates=[{"CertificateArn": arn}],
+            )  # fmt: skip
 
 
 async def test_the_next_daemon_adopts_what_runs_and_does_what_the_last_one_left_half_way() -> None:

@@ -190,7 +190,8 @@ def test_haproxy_accepts_what_is_rendered(tmp_path: Path) -> None:
     balancer = replace(FULL, listeners=(FULL.listeners[0], secure))
     configuration = tmp_path / "haproxy.cfg"
     configuration.write_text(
-        f"global\n    server-state-file {tmp_path}/servers.state\n" + render(balancer, weights, tmp_path, None)
+        f"global\n    server-state-file {tmp_path}/servers.state\n    log {tmp_path}/answers format raw local0 info\n"
+        + render(balancer, weights, tmp_path, None)
     )
     found = subprocess.run(
         [shutil.which("haproxy") or "/usr/sbin/haproxy", "-c", "-f", str(configuration)],

@@ -123,6 +123,10 @@ class Instance:
         events = self.rds.describe_events(SourceIdentifier=self.identifier, SourceType="db-instance")["Events"]
         return [event["Message"] for event in events]
 
+    def server_log(self, node: str) -> str:
+        """What the PostgreSQL server of a node has logged."""
+        return (self.dock.home / "logs" / f"rds-{self.describe()['DbiResourceId']}-{node}.log").read_text()
+
     def nodes(self) -> dict[str, dict[str, Any]]:
         """`primary` and `standby` as `drydock status` shows them."""
         entry = next(entry for entry in self.dock.status() if entry["name"] == self.identifier)
@@ -185,13 +189,13 @@ class Instance:
         return row[0]
 
 
-def until(condition: Callable[[], T | None], seconds: float, what: str) -> T:
+def until(condition: Callable[[], T | None], seconds: float, what: str, pause: float = 0.05) -> T:
     """The condition's first value that is true."""
     limit = time.monotonic() + seconds
     while time.monotonic() < limit:
         if value := condition():
             return value
-        time.sleep(0.05)
+        time.sleep(pause)
     raise AssertionError(f"not within {seconds} s: {what}")
 
 

@@ -1,0 +1,5 @@
+import sys
+
+from dock.engines.edge.server import main
+
+main(sys.argv[1:])

@@ -1,0 +1,1 @@
+"""The plugin `pulumi-resource-cloudflare`: a declaration in `types/` for each resource type."""

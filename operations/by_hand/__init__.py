@@ -1,0 +1,1 @@
+"""The procedures of the runbooks with ordinary tools, for the night when the store of runs is down."""
