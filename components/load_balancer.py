@@ -229,6 +229,6 @@ def _sides(
     )
     return SideArns(
         alternate_target_group=alternate.arn,
-        production_rule=rule("production", 2, everything),
+        production_rule=rule("users", 2, everything),
         test_rule=test_rule,
     )

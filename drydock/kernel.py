@@ -23,7 +23,8 @@ from typing import Any
 # jsonschema imports a grammar of IRIs when it can, which takes a second and checks nothing that a notebook has.
 sys.modules.setdefault("rfc3987_syntax", None)  # type: ignore[arg-type]
 
-from jupyter_client.manager import KernelManager  # noqa: E402
+from jupyter_client.manager import AsyncKernelManager  # noqa: E402
+from jupyter_core.utils import run_sync  # noqa: E402
 
 from operations.redaction import clean, redact  # noqa: E402
 
@@ -49,9 +50,10 @@ class Kernel:
         self._over = threading.Event()
         # Sockets in a folder that is ours alone; a path of the run's own would be too long for one.
         self._sockets = Path(tempfile.mkdtemp(prefix="drydock-kernel-"))
-        self.manager = KernelManager(kernel_name="python3", transport="ipc", ip=str(self._sockets / "k"))
+        # An asynchronous one: with the other, nbclient waits for messages in a way that never notices a dead kernel.
+        self.manager = AsyncKernelManager(kernel_name="python3", transport="ipc", ip=str(self._sockets / "k"))
         with (folder / ".kernel.log").open("ab") as log:
-            self.manager.start_kernel(
+            run_sync(self.manager.start_kernel)(
                 # The run's folder keeps IPython's history out of the person's own.
                 env={**environment, "IPYTHONDIR": str(folder / ".ipython")},
                 cwd=str(Path.cwd()),
@@ -95,8 +97,8 @@ class Kernel:
     def end(self) -> None:
         """End it; what it had to keep is kept."""
         self._over.set()
-        self.manager.shutdown_kernel(now=True)
-        self.manager.cleanup_resources()
+        run_sync(self.manager.shutdown_kernel)(now=True)
+        run_sync(self.manager.cleanup_resources)()
         shutil.rmtree(self._sockets, ignore_errors=True)
 
     def _watch(self) -> None:

@@ -124,8 +124,11 @@ class Cloudflare:
         async with self._lock:
             # A millisecond apart at least: each document is newer than the one before it.
             wanted = await asyncio.to_thread(document, self, time.time_ns())
-            if wanted["zones"] or self.edge.pid is not None:
+            if wanted["zones"]:
                 await self.edge.use(wanted)
+            elif self.edge.pid is not None:
+                # Nobody is served any more.
+                await self.edge.stop()
 
     async def activate(self, zone_id: str) -> None:
         """What the registrar's delegation does: from now on the zone is served."""

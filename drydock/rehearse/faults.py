@@ -115,36 +115,41 @@ def cache_filled(stage: Stage) -> Iterator[None]:
 
 
 @contextmanager
-def voices_asked_for(stage: Stage) -> Iterator[None]:
-    """More voices than tasks can make, again and again."""
+def voices_asked_for(stage: Stage, waiting: int) -> Iterator[None]:
+    """Jobs for voices, so many that `waiting` of them wait at any time."""
     with contextlib.closing(stage.target.cache()) as cache:
         text = "the quick brown fox jumps over the lazy dog and over it again"
         name = f"rehearsal-{uuid.uuid4().hex}"
         queue = "voice:queue"
 
         def ask() -> None:
-            missing = 500 - int(cache.llen(queue))
+            missing = waiting - int(cache.llen(queue))
             jobs = [json.dumps({"name": f"{name}:{number}", "text": text}) for number in range(max(0, missing))]
             if jobs:
                 cache.rpush(queue, *jobs)
 
         try:
-            with repeated(ask, 0.5):
+            with repeated(ask, 0.2):
                 yield
         finally:
             cache.delete(queue)
 
 
+def many_voices(stage: Stage) -> AbstractContextManager[None]:
+    return voices_asked_for(stage, 500)
+
+
 @contextmanager
-def passwords_tried(stage: Stage) -> Iterator[None]:
-    """Somebody tries names and passwords: what a stranger can make a task's CPU do."""
+def cpu_burnt(stage: Stage) -> Iterator[None]:
+    """What strangers can make a task's CPU do: names and passwords tried, and a voice after the other, though few
+    enough that none of them waits for long."""
     with stage.target.http(timeout=20) as client:
 
         def log_in() -> None:
             guess = {"name": f"nobody-{uuid.uuid4().hex[:12]}", "password": uuid.uuid4().hex}
             client.post(f"{stage.service.url}/api/session", json=guess)
 
-        with repeated(log_in, 0.0, workers=12):
+        with voices_asked_for(stage, 30), repeated(log_in, 0.0, workers=12):
             yield
 
 
@@ -303,8 +308,8 @@ def faults(stage: Stage) -> list[Fault]:
         Fault("Redis filled with keys", cache_filled, (*memory, "cache"), 1),
         Fault("storage filled by a file", storage_taken, ("storage",), 1),
         Fault("five failed payments", five_failed_payments, ("payments",), 2, silent=True),
-        Fault("names and passwords tried", passwords_tried, ("cpu",), 2),
-        Fault("more voices than tasks can make", voices_asked_for, ("voice-queue",), 2),
+        Fault("passwords tried, voices made", cpu_burnt, ("cpu",), 2),
+        Fault("more voices than tasks can make", many_voices, ("voice-queue",), 2),
         Fault("release 1.2.0-errors", release_with_errors, ("deployment", "error-rate", SERVICE, *burning), 3),
         Fault("release 1.2.1-slow", release_that_is_slow, ("slow",), 4),
         Fault("tasks stopped as soon as they run", tasks_killed, ("nobody-serves", "few-serve"), 5),

@@ -85,7 +85,7 @@ def _play(copy: Copy, found: Rehearsal, log: Path, say: Callable[[str], None]) -
     for line in copy.prepare():
         say(f"  {line}")
     with _timed() as took:
-        copy.apply(log, None if say is _silently else print)
+        copy.apply(log, _silently if say is _silently else None)
     found.up_seconds = took[0]
     found.resources = _count(copy)
     say(f"up: {found.resources} resources in {found.up_seconds:.0f} s; a second run must change nothing")
@@ -93,7 +93,7 @@ def _play(copy: Copy, found: Rehearsal, log: Path, say: Callable[[str], None]) -
     say("taking it down: first its protection, in the open, then all of it")
     with _timed() as took:
         copy.prepare(protected=False)
-        copy.apply(log, None if say is _silently else print)
+        copy.apply(log, _silently if say is _silently else None)
         copy.destroy(log)
     found.destroy_seconds = took[0]
 

@@ -198,8 +198,11 @@ class Journal:
 
 
 def unrecorded(progress: Callable[[str], None] = lambda _: None) -> Journal:
-    """A journal in memory alone, for where an operation is a part of something else."""
-    journal = Journal("unrecorded")
+    """A journal in memory alone, for where an operation is a part of something else.
+
+    Each has a name of its own: what a step did under the name of another one is not what it does now.
+    """
+    journal = Journal(f"unrecorded-{uuid.uuid4()}")
     journal.progress = progress
     return journal
 

@@ -31,7 +31,7 @@ def test_status_of_a_dock_that_was_never_started_says_down_and_what_to_type(tmp_
 
 def test_status_as_json_has_its_schema_version(tmp_path: Path) -> None:
     done = drydock(tmp_path / "home", "status", "--json")
-    assert json.loads(done.stdout) == {"schema_version": 1, "state": "down", "home": str(tmp_path / "home")}
+    assert json.loads(done.stdout) == {"schema_version": 2, "state": "down", "home": str(tmp_path / "home")}
 
 
 @pytest.mark.parametrize("command", [["env"], ["logs"]])

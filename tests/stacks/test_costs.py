@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import datetime as dt
 import json
+from functools import cache
 
 import pytest
 
 from stacks.costs import rules
-from stacks.costs.estimate import estimate, is_free
+from stacks.costs.estimate import Estimate, estimate, is_free
 from stacks.costs.of_stack import of_stack
 from stacks.costs.prices import table
 from stacks.costs.resources import Resource
@@ -16,9 +17,19 @@ from stacks.costs.rules import Tasks, is_priced
 from stacks.settings import Settings
 from tests.stacks.files import CONTROLS, FILES, PROFILES, parsed, settings_of
 from tests.stacks.golden import build
-from tests.stacks.recording import record
+from tests.stacks.recording import Recording, record
 
 HOURS = 730
+
+
+@cache
+def estimated(stack: str) -> Estimate:
+    return of_stack(parsed(stack))
+
+
+@cache
+def recorded(stack: str) -> Recording:
+    return record(lambda: build(stack), stack)
 
 
 def resource(type_: str, **inputs: object) -> Resource:
@@ -31,7 +42,7 @@ def total(*resources: Resource, tasks: Tasks | None = None) -> float:
 
 @pytest.mark.parametrize("stack", [*FILES, *PROFILES])
 def test_every_type_of_the_program_is_priced_or_listed_as_free(stack):
-    types = {each.type for each in record(lambda: build(stack), stack).custom()}
+    types = {each.type for each in recorded(stack).custom()}
     assert {type_ for type_ in types if not is_free(type_) and not is_priced(type_)} == set()
 
 
@@ -42,7 +53,7 @@ def test_no_type_is_both_and_each_price_has_a_rule():
 
 @pytest.mark.parametrize("stack", [*FILES, *PROFILES])
 def test_a_stack_is_estimated_whole_and_in_order(stack):
-    found = of_stack(parsed(stack))
+    found = estimated(stack)
     assert found.unpriced == []
     assert found.monthly == pytest.approx(sum(found.components.values()))
     assert list(found.components.values()) == sorted(found.components.values(), reverse=True)
@@ -54,14 +65,14 @@ def test_the_graph_is_the_one_that_is_applied():
     from stacks.costs import resources
 
     listened = {(each.type, each.name) for each in resources.of(lambda: build("production"), "production", "drydock")}
-    recorded = {(each.type, each.name) for each in record(lambda: build("production")).custom()}
-    assert listened == recorded
+    known = {(each.type, each.name) for each in recorded("production").custom()}
+    assert listened == known
 
 
 def test_profiles_are_told_apart_by_what_they_cost():
-    small, staging, production = (of_stack(parsed(stack)).monthly for stack in ("small", "staging", "production"))
+    small, staging, production = (estimated(stack).monthly for stack in ("small", "staging", "production"))
     assert small < 200 < staging < production
-    assert max(of_stack(parsed(stack)).monthly for stack in CONTROLS) < 20
+    assert max(estimated(stack).monthly for stack in CONTROLS) < 20
 
 
 def test_a_standby_doubles_a_database():
@@ -120,7 +131,7 @@ def test_the_table_says_when_it_was_made_and_for_where():
 
 
 def test_the_document_adds_up():
-    document = of_stack(settings_of("small")).document()
+    document = estimated("small").document()
     assert json.loads(json.dumps(document)) == document
     assert document["monthly"] == pytest.approx(sum(each["monthly"] for each in document["components"]), abs=0.1)
 
@@ -131,7 +142,7 @@ def test_the_small_profile_gives_up_no_safety():
     assert small.backups.lock is not None
     assert small.database.final_snapshot is True
     assert small.listener.certificate_arn is not None
-    run = record(lambda: build("small"), "small")
+    run = recorded("small")
     assert run.one("Instance").inputs["storageEncrypted"] is True
     assert run.one("Instance").inputs["deletionProtection"] is True
     cache = run.one("ReplicationGroup").inputs

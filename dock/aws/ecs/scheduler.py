@@ -70,7 +70,7 @@ class Scheduler:
                     await wake.wait()
 
     def reset(self, service: Service) -> None:
-        """A new deployment starts with a clean slate, and doesn't listen to alarms that ring already."""
+        """A new deployment starts with a clean slate."""
         self._crew.reset(service)
 
     def listen(self, service: Service, deployment: Deployment) -> None:

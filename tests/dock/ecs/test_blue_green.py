@@ -265,3 +265,61 @@ async def test_an_alarm_rolls_a_rolling_deployment_back_even_after_the_old_tasks
     shown = await pair.ended()
     assert (shown["status"], shown["alarms"]["triggeredAlarmNames"]) == ("ROLLBACK_SUCCESSFUL", ["errors"])
     assert await revision_at(pair.url) == "1"
+
+
+async def test_a_canary_gets_its_share_before_everybody_does(pair: Sides) -> None:
+    world = pair.world
+    await pair.create(await world.register(), desired=1)
+    canary = {"canaryPercent": 12.5, "canaryBakeTimeInMinutes": 0}
+    await pair.configure(strategy="CANARY", bakeTimeInMinutes=0, canaryConfiguration=canary)
+    with users(pair.url) as found:
+        await world.update(taskDefinition=await world.register())
+        assert (await pair.ended())["status"] == "SUCCESSFUL"
+    shares = [
+        event["message"] for event in (await world.service())["events"] if "production traffic" in event["message"]
+    ]
+    assert ["12.5 %" in shares[1], "100 %" in shares[0]] == [True, True]
+    assert (found.failures, await pair.weights()) == ([], [0, 100])
+
+
+async def test_traffic_moves_by_rules_of_their_own_and_with_a_role_that_ecs_may_take_on(pair: Sides) -> None:
+    world, advanced = pair.world, pair.load_balancer["advancedConfiguration"]
+    rule = (await call(pair.elb.describe_rules, RuleArns=[pair.production]))["Rules"][0]
+    listener = rule["RuleArn"].rpartition("/")[0].replace("listener-rule", "listener")
+    rules = (await call(pair.elb.describe_rules, ListenerArn=listener))["Rules"]
+    (default,) = [each["RuleArn"] for each in rules if each["IsDefault"]]
+    for change, complaint in [
+        ({"productionListenerRule": default}, "is a default rule"),
+        ({"productionListenerRule": f"{pair.production[:-4]}0000"}, "not found"),
+        ({"roleArn": f"arn:aws:iam::{world.account}:role/execution"}, "Unable to assume role"),
+    ]:
+        entry = {**pair.load_balancer, "advancedConfiguration": {**advanced, **change}}
+        with pytest.raises(ClientError, match=complaint):
+            await world.create_service(
+                await world.register(),
+                1,
+                balanced=False,
+                loadBalancers=[entry],
+                deploymentConfiguration={"strategy": "BLUE_GREEN", "bakeTimeInMinutes": 0},
+            )
+
+
+async def test_an_aborted_deployment_stays_where_it_is_and_the_next_one_tidies_up(pair: Sides) -> None:
+    world = pair.world
+    await pair.create(await world.register(), desired=1)
+    pause = {"targetType": "PAUSE", "lifecycleStages": ["POST_TEST_TRAFFIC_SHIFT"]}
+    await pair.configure(strategy="BLUE_GREEN", bakeTimeInMinutes=0, lifecycleHooks=[pause])
+    await world.update(taskDefinition=await world.register())
+    arn = (await pair.reached("POST_TEST_TRAFFIC_SHIFT"))["serviceDeploymentArn"]
+    await call(world.ecs.stop_service_deployment, serviceDeploymentArn=arn, stopType="ABORT")
+    stopped = await pair.ended()
+    assert stopped["status"] == "STOPPED"
+    assert stopped["stoppedAt"] == stopped["finishedAt"]
+    assert (await revision_at(pair.url), await revision_at(pair.test_url)) == ("1", "2")
+    with users(pair.url) as found:
+        third = await world.register()
+        await world.update(taskDefinition=third, deploymentConfiguration={"lifecycleHooks": []})
+        assert (await pair.ended())["status"] == "SUCCESSFUL"
+    assert (found.failures, set(found.revisions())) == ([], {"1", "3"})
+    assert await revision_at(pair.test_url) == "3"
+    assert {task["taskDefinitionArn"].rpartition(":")[2] for task in await world.tasks()} == {"3"}

@@ -392,3 +392,15 @@ async def test_messages_of_a_websocket_may_be_binary(world):
             await live.send_bytes(b"one")
             message = await live.receive()
             assert (message.type, message.data) == (WSMsgType.TEXT, "you said b'one'")
+
+
+async def test_with_its_last_zone_the_edge_ends_and_with_the_next_it_is_back(world):
+    await world.zone()
+    assert world.cloudflare.edge.pid is not None
+    for zone in [zone async for zone in world.client.zones.list()]:
+        await world.client.zones.delete(zone_id=zone.id)
+    assert world.cloudflare.edge.pid is None
+    zone = await world.zone()
+    async with world.origin() as origin:
+        await zone.lead_to(origin)
+        assert (await zone.get("/")).status_code == 200

