@@ -203,18 +203,23 @@ def _note_end(environment: dict[str, str], run: str, folder: Path, why: str, *, 
     """The entry that a kernel which died, or a notebook that ended outside of its act, could not write."""
     from operations import control
     from operations.errors import OperationError
-    from operations.runs import store
+    from operations.runs import ledger, store
     from operations.runs.journal import Kind, Stored
 
     os.environ.update(environment)
     try:
-        journal = Stored.read(store.open(control.load()), run, folder)
+        kept = store.open(control.load())
+        journal = Stored.read(kept, run, folder)
         if journal.status is not Status.UNFINISHED:
             return
         if ended_itself and not journal.begun:
             journal.append(Kind.FINISHED, status=Status.FAILED.value, why=why, outcome={})
         else:
             journal.append(Kind.DIED, why=why or "the notebook ended before its last cell")
+        opened = journal.last(Kind.OPENED)
+        line = ledger.find(kept, opened.content["environment"], run) if opened is not None else None
+        if line is not None:
+            ledger.amend(kept, line, status=journal.status.value, ended=journal.entries[-1].at)
     except OperationError as error:
         print(f"drydock: the end of {run} is not in its journal: {error}", file=sys.stderr)
 

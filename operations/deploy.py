@@ -96,7 +96,7 @@ class Plan(operation.Plan):
         return "\n".join(lines)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Outcome:
     """How a deployment ended: "nothing to do" or "deployed". Other ends are errors, RolloutFailed among them."""
 
@@ -116,6 +116,11 @@ class Outcome:
 
     def require_passed(self) -> None:
         """Whatever did not end well has raised."""
+
+    def __repr__(self) -> str:
+        took = f" in {self.seconds:.1f} s" if self.seconds else ""
+        on = f", on {_short(self.task_definition)}" if self.task_definition else ""
+        return f"{self.result}: {self.release} to {self.service}{on}{took}"
 
 
 def gather(target: Target, service: str, image_digest: str) -> Facts:

@@ -274,7 +274,7 @@ class Run:
                 "give secrets by their ARN",
             )
         self.journal.append(Kind.PLANNED, hash=plan.hash, plan=document)
-        self._tell(plan=plan.hash)
+        self._tell()
 
     def _frozen(self) -> Plan:
         if self.journal.last(Kind.PLANNED) is None:
@@ -369,6 +369,7 @@ class Run:
         first = self.journal.entries[0]
         opened = self.journal.last(Kind.OPENED)
         assert opened is not None
+        planned = self.journal.last(Kind.PLANNED)
         if self._line is None:
             self._line = ledger.Line(
                 environment=self.environment,
@@ -386,6 +387,7 @@ class Run:
             self._line,
             status=self.journal.status.value,
             attempts=self.journal.attempt,
+            plan=planned.content["hash"] if planned is not None else "",
             seconds=passed.total_seconds(),
             **changes,
         )

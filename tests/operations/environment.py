@@ -28,7 +28,8 @@ from redis.retry import Retry
 
 from dock.certificates import CertificateAuthority
 from dock.home import Home
-from tests.operations.cloud import Cloud
+from operations import control
+from tests.operations.cloud import AwsRefusal, Cloud
 
 POSTGRES = Path("/usr/lib/postgresql/15/bin")
 CANARY = "canary-5up3r-s3cret"
@@ -271,6 +272,13 @@ def _http(service: Service) -> Iterator[str]:
         server.server_close()
 
 
+def _parameter(document: dict[str, Any], name: str) -> dict[str, Any]:
+    """The environment's manifest; there is no store of runs."""
+    if name == control.PARAMETER:
+        raise AwsRefusal("ParameterNotFound")
+    return {"Parameter": {"Name": name, "Type": "String", "Value": json.dumps(document)}}
+
+
 def _answers(document: dict[str, Any]) -> dict[str, Any]:
     """What AWS says of a healthy environment."""
     secrets = {
@@ -278,9 +286,7 @@ def _answers(document: dict[str, Any]) -> dict[str, Any]:
         document["cache"]["secret"]: {"auth_token": CANARY},
     }
     return {
-        "GetParameter": lambda request: {
-            "Parameter": {"Name": request["Name"], "Type": "String", "Value": json.dumps(document)}
-        },
+        "GetParameter": lambda request: _parameter(document, request["Name"]),
         "GetSecretValue": lambda request: {"SecretString": json.dumps(secrets[request["SecretId"]])},
         "DescribeServices": {
             "services": [{"status": "ACTIVE", "desiredCount": 2, "runningCount": 2, "pendingCount": 0}],

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -38,12 +39,16 @@ def _points(into: Path, die_at: str) -> None:
 
     passed: list[str] = []
 
+    one_at_a_time = threading.RLock()
+
     def point(name: str) -> None:
-        name = f"{name} {sum(each.rpartition(' ')[0] == name for each in passed) + 1}"
-        passed.append(name)
-        into.write_text(json.dumps(passed))
-        if name == die_at:
-            os.kill(os.getpid(), signal.SIGKILL)
+        with one_at_a_time:
+            name = f"{name} {sum(each.rpartition(' ')[0] == name for each in passed) + 1}"
+            passed.append(name)
+            into.with_suffix(".new").write_text(json.dumps(passed))
+            into.with_suffix(".new").replace(into)
+            if name == die_at:
+                os.kill(os.getpid(), signal.SIGKILL)
 
     store, acting, pause = Stored._store, Target.acting, Deadline.pause
 

@@ -82,7 +82,8 @@ class Deployment:
         def calls(operation: str) -> int:
             found = self.dock.acted("ecs", operation)
             mine = [call for call in found if self.environment in json.dumps(call["about"])]
-            return len(mine)
+            # RunTask carries a token: sent again it is the same request, and ECS has one task for it.
+            return len({call["digest"] for call in mine}) if operation == "RunTask" else len(mine)
 
         return {
             "on": service["taskDefinition"].rpartition("/")[2].replace(self.environment, "ENV"),

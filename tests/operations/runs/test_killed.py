@@ -5,6 +5,7 @@ The end is that of an undisturbed run, and the dock's own record of calls has ev
 
 from __future__ import annotations
 
+import os
 import signal
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -20,6 +21,8 @@ from tests.operations.runs.dock import Dock
 pytestmark = [pytest.mark.dock, pytest.mark.timeout(600)]
 
 AT_ONCE = 4
+# All points take minutes; without, those are taken at which another thing is left behind.
+EVERYWHERE = bool(os.environ.get("DRYDOCK_KILL_EVERYWHERE"))
 
 
 UNDISTURBED = {"on": "chatvrm-ENV-web:1", "running": (1, 1), "registered": 2, "migrations": 1, "updates": 1}
@@ -56,6 +59,9 @@ def test_a_deployment_that_is_killed_anywhere_ends_as_an_undisturbed_one(
     # What comes before the lease is taken has caused nothing.
     disturbed = points[points.index("after entry planned 1") :]
     assert len(disturbed) >= 15
+    if not EVERYWHERE:
+        telling = ("after entry locked", "after entry intent", "after call", "waiting", "after entry finished")
+        disturbed = [point for point in disturbed if point.startswith(telling)]
     with ThreadPoolExecutor(AT_ONCE) as pool:
         ends = dict(pool.map(kill_and_resume, disturbed))
     finished = "after entry finished 1"
