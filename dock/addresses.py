@@ -31,6 +31,8 @@ _OCTETS: dict[Pool, range] = {
     Pool.TASK: range(8, 16),
 }
 FRONT_DOOR_PORT = 4566
+# In /proc/net/tcp: a connection that is over, whose address anybody may take.
+_TIME_WAIT = "06"
 # The other one is for a daemon that may not bind ports below 1024.
 DNS_PORT, DNS_OTHER_PORT = 53, 5353
 
@@ -42,9 +44,14 @@ class Addresses:
         self._allocations = store.table("address")
         self._settings = store.table("setting")
         block = self._settings.get(EVERYWHERE, "block")
+        # Held for as long as this process lives: a dock that is being made elsewhere takes another block.
+        self._claim: socket.socket | None
         if block is None:
-            block = {"octet": _unused_octet()}
+            octet, self._claim = _unused_octet()
+            block = {"octet": octet}
             self._settings.put(EVERYWHERE, "block", block)
+        else:
+            self._claim = _claimed(block["octet"])
         self.octet: int = block["octet"]
 
     @property
@@ -106,21 +113,37 @@ def _may_bind(address: str, port: int) -> bool:
     return True
 
 
-def _unused_octet() -> int:
-    """A second octet on which nothing listens now, chosen at random so that docks made at once rarely meet."""
+def _unused_octet() -> tuple[int, socket.socket]:
+    """A second octet on which nothing listens now and which no other process has just chosen, and the claim to it.
+    Chosen at random so that docks made at once rarely meet."""
     listening = set()
     for line in Path("/proc/net/tcp").read_text().splitlines()[1:]:
-        local = line.split()[1].split(":")[0]
+        fields = line.split()
+        local = fields[1].split(":")[0]
         first, second = int(local[6:8], 16), int(local[4:6], 16)
-        if first == 127:
+        if first == 127 and fields[3] != _TIME_WAIT:
             listening.add(second)
     free = [octet for octet in range(64, 250) if octet not in listening]
     random.shuffle(free)
     for octet in free:
+        if (claim := _claimed(octet)) is None:
+            continue
         with socket.socket() as probe:
             try:
                 probe.bind((f"127.{octet}.0.1", FRONT_DOOR_PORT))
             except OSError:
+                claim.close()
                 continue
-            return octet
+            return octet, claim
     raise RuntimeError("no free block 127.N.0.0/16 for a dock: something listens on port 4566 of every address")
+
+
+def _claimed(octet: int) -> socket.socket | None:
+    """A name that only one process can have, and that is free again the moment it ends; None when another has it."""
+    claim = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+    try:
+        claim.bind(f"\0drydock-127.{octet}")
+    except OSError:
+        claim.close()
+        return None
+    return claim

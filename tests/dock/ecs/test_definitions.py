@@ -12,8 +12,8 @@ from botocore.exceptions import ClientError
 from dock.aws.ecs import Ecs, declared, fargate
 from dock.aws.ecs.names import family_and_revision
 from dock.aws.ecs.records import Container, Shelf, Task
+from dock.aws.models import service_model
 from dock.aws.service import AwsError
-from dock.aws.wire import service_model
 from dock.store import Scope, Store
 from tests.dock.conftest import call
 from tests.dock.ecs.conftest import CLUSTER, World
@@ -189,7 +189,7 @@ async def test_services_and_tasks_that_cannot_be_are_refused(world: World) -> No
     for more, said in (
         ({"launchType": "EC2"}, "FARGATE alone"),
         ({"deploymentController": {"type": "CODE_DEPLOY"}}, "controller ECS alone"),
-        ({"deploymentConfiguration": {"strategy": "BLUE_GREEN"}}, "strategy ROLLING alone"),
+        ({"deploymentConfiguration": {"strategy": "BLUE_GREEN"}}, "bakeTimeInMinutes must be provided"),
         ({"deploymentConfiguration": {"maximumPercent": 100}}, "will block deployments"),
         ({"enableExecuteCommand": True}, "no ExecuteCommand"),
         ({"serviceConnectConfiguration": {"enabled": True}}, "UnsupportedOperation"),

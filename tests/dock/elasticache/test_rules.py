@@ -15,8 +15,8 @@ from dock.aws.elasticache import ElastiCache, auth_token, windows
 from dock.aws.elasticache.creation import assign_zones, check_identifier, check_nodes, choose_server, new_record, spread
 from dock.aws.elasticache.node_types import LARGEST_BYTES, NODE_TYPES, maxmemory
 from dock.aws.elasticache.parameters import PARAMETERS, check_parameters, directives
+from dock.aws.models import service_model
 from dock.aws.service import AwsError
-from dock.aws.wire import service_model
 from dock.engines.redis import Server, digest, installed
 from dock.engines.redis.configuration import Configuration, access_list, configuration_file
 

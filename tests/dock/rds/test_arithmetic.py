@@ -6,11 +6,11 @@ import datetime as dt
 
 import pytest
 
+from dock.aws.models import service_model
 from dock.aws.rds import Rds, checks, classes
 from dock.aws.rds.records import page
 from dock.aws.rds.upkeep import within
 from dock.aws.service import AwsError
-from dock.aws.wire import service_model
 
 GIB = 1024**3
 
