@@ -115,7 +115,7 @@ def test_no_secret_is_in_any_log_record_or_state_in_clear_text(environment: Envi
 
 def test_status_as_json_follows_its_documented_schema(environment: Environment) -> None:
     status = environment.status()
-    assert status["schema_version"] == 1
+    assert status["schema_version"] == 2
     assert status["state"] == "running"
     assert {"rds", "elasticache", "elbv2", "ecs"} <= {resource["service"] for resource in status["resources"]}
     assert all({"service", "kind", "name", "state"} <= set(resource) for resource in status["resources"])

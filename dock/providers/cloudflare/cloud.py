@@ -24,6 +24,9 @@ NOT_FOUND = "404"
 # Where a parameter is the whole body: a list, or a single value.
 BODY = "body"
 
+# "Unauthorized to access requested resource": also what the dock says of an account that it hasn't.
+_FOREIGN_ACCOUNT = "9109"
+
 
 class Cloud:
     """Calls of one provider instance. Each opens a connection of its own: many threads may call at once."""
@@ -120,4 +123,10 @@ def _read(operation: str, status: int, answer: bytes, repeated: bool) -> dict[st
     errors = envelope.get("errors") or [{"code": status, "message": "no reason is given"}]
     code = NOT_FOUND if status == 404 else str(errors[0]["code"])
     said = "; ".join(f"{error['message']} ({error['code']})" for error in errors)
+    if code == _FOREIGN_ACCOUNT and "the dock has no account" in said:
+        # The program names an account of the real Cloudflare: its settings say that it doesn't live in a dock.
+        raise ProviderError(
+            f"this shell is attached to the dock, and {said.removesuffix('.')}, so nothing was changed. "
+            "To apply it to Cloudflare use a shell without `drydock env`."
+        )
     raise CallError(operation, code, said, repeated)
