@@ -9,7 +9,7 @@ import sys
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks import access, alarms, describe, dns, edge, memory, preview, traffic, up
+from benchmarks import access, alarms, describe, dns, edge, memory, preview, run, traffic, up
 from benchmarks.figure import Figure
 from dock.home import Home
 from drydock import daemon
@@ -47,6 +47,7 @@ def main() -> int:
             os.environ["CLOUDFLARE_API_TOKEN"],
         ),
         *preview.measure(attach(home)),
+        *run.measure(attach(home)),
         *up.measure(),
     ]
     show(figures)

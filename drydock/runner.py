@@ -7,6 +7,7 @@ starts, end what takes too long, tell a kernel that died, and keep what was show
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import sys
@@ -19,8 +20,9 @@ from pathlib import Path
 from typing import Any
 
 from drydock import place
-from drydock.errors import DrydockError, UsageError
+from drydock.errors import UsageError
 from drydock.shell import PROJECT
+from operations.errors import OperationError
 from operations.parameters import Where
 from operations.runs.journal import Status
 
@@ -83,6 +85,7 @@ def run(
     """Execute a runbook; with `run_id`, go on with that run. `deadline` is in seconds, None for the operation's own."""
     began = time.monotonic()
     environment = place.attached(parameters.environment)
+    os.environ.update(environment)
     identifier = run_id or _new_id(name)
     folder = _folder(identifier)
     attempt = len(list(folder.glob("attempt-*.ipynb"))) + 1
@@ -96,29 +99,29 @@ def run(
     from drydock import kernel as kernels
 
     kernel = kernels.Kernel(environment, folder, until)
-    page = Page()
+    aftermath = Aftermath()
     into = folder / f"attempt-{attempt}.ipynb"
     try:
         with kernel.stopped_by_signals():
-            page.prepare()
+            aftermath.prepare()
             show(f"run {identifier}, evidence in {folder}")
             problem = kernels.execute(
                 RUNBOOKS / f"{name}.ipynb", into, parameters.model_dump(mode="json"), kernel, show
             )
     finally:
         kernel.end()
-    page.write(into)
+    aftermath.page(into)
     told = _told(folder)
     why = kernel.why or problem
     if told.status is Status.UNFINISHED and told.recorded:
-        _note_end(environment, identifier, folder, why, ended_itself=not kernel.why and kernel_lived(problem))
+        _note_end(identifier, folder, why, ended_itself=not kernel.why and kernel_lived(problem))
         told = _told(folder)
     evidence: list[str] = []
     if told.recorded:
         try:
-            evidence = _upload(environment, told, identifier, folder)
-        except DrydockError as error:
-            show(f"{error.what}; next: {error.next_command}")
+            evidence = aftermath.upload(told.environment, identifier, folder)
+        except OperationError as error:
+            show(f"{error.what}: {error.why}; next: {error.next}")
     return Ended(
         identifier,
         told.status,
@@ -137,17 +140,20 @@ def kernel_lived(problem: str) -> bool:
     return bool(problem) and not problem.startswith("the kernel died")
 
 
-class Page:
-    """The executed notebook as an HTML page. nbconvert takes long to import, so that is done while the kernel works."""
+class Aftermath:
+    """What is done when the notebook is over: its HTML page, and the upload. What these need takes seconds to import
+    and to read, so that is done while the kernel works."""
 
     def __init__(self) -> None:
-        self._thread = threading.Thread(target=self._import, name="page", daemon=True)
+        self._thread = threading.Thread(target=self._prepare, name="aftermath", daemon=True)
         self._exporter: Any = None
+        self._control: Any = None
+        self._s3: Any = None
 
     def prepare(self) -> None:
         self._thread.start()
 
-    def write(self, notebook: Path) -> None:
+    def page(self, notebook: Path) -> None:
         """The page beside the notebook."""
         import nbformat
 
@@ -158,12 +164,36 @@ class Page:
         html, _ = self._exporter.from_notebook_node(document)
         notebook.with_suffix(".html").write_text(html)
 
-    def _import(self) -> None:
+    def upload(self, environment: str, run: str, folder: Path) -> list[str]:
+        """Put the run's files into the bucket; returns their keys. Raises OperationError."""
+        from operations.runs import evidence
+
+        self._thread.join()
+        if self._control is None:
+            self._open_bucket()
+        return evidence.upload(self._s3, self._control, environment, run, evidence.files(folder))
+
+    def _prepare(self) -> None:
         # papermill goes first: it is on the way of the first cell.
         import papermill  # noqa: F401
         from nbconvert.exporters.html import HTMLExporter
+        from nbformat.v4 import new_notebook
 
-        self._exporter = HTMLExporter()  # type: ignore[no-untyped-call]
+        exporter: Any = HTMLExporter()  # type: ignore[no-untyped-call]
+        # Has the templates compiled.
+        exporter.from_notebook_node(new_notebook())  # type: ignore[no-untyped-call]
+        self._exporter = exporter
+        with contextlib.suppress(Exception):  # said when it is needed
+            self._open_bucket()
+
+    def _open_bucket(self) -> None:
+        from botocore.config import Config
+
+        from operations import aws, control
+
+        found = control.load()
+        self._s3 = aws.client("s3", found.region, Config(retries={"mode": "standard", "total_max_attempts": 5}))
+        self._control = found
 
 
 @dataclass(frozen=True)
@@ -199,14 +229,12 @@ def _told(folder: Path) -> _Told:
     )
 
 
-def _note_end(environment: dict[str, str], run: str, folder: Path, why: str, *, ended_itself: bool) -> None:
+def _note_end(run: str, folder: Path, why: str, *, ended_itself: bool) -> None:
     """The entry that a kernel which died, or a notebook that ended outside of its act, could not write."""
     from operations import control
-    from operations.errors import OperationError
     from operations.runs import ledger, store
     from operations.runs.journal import Kind, Stored
 
-    os.environ.update(environment)
     try:
         kept = store.open(control.load())
         journal = Stored.read(kept, run, folder)
@@ -222,22 +250,6 @@ def _note_end(environment: dict[str, str], run: str, folder: Path, why: str, *, 
             ledger.amend(kept, line, status=journal.status.value, ended=journal.entries[-1].at)
     except OperationError as error:
         print(f"drydock: the end of {run} is not in its journal: {error}", file=sys.stderr)
-
-
-def _upload(environment: dict[str, str], told: _Told, run: str, folder: Path) -> list[str]:
-    from operations import control
-    from operations.errors import OperationError
-    from operations.runs import evidence
-
-    os.environ.update(environment)
-    import boto3
-
-    try:
-        where = control.load()
-        client: Any = boto3.session.Session().client("s3", region_name=where.region)
-        return evidence.upload(client, where, told.environment, run, evidence.files(folder))
-    except OperationError as error:
-        raise DrydockError(f"{error.what}: {error.why}", error.next) from None
 
 
 def _new_id(name: str) -> str:

@@ -4,11 +4,22 @@ from __future__ import annotations
 
 import io
 import math
+import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from operations.traffic import Series, percentile
+
+
+def prepare() -> None:
+    """Begin to import matplotlib, which takes a second, while something else is waited for."""
+
+    def load() -> None:
+        from matplotlib.backends import backend_agg  # noqa: F401
+        from matplotlib.figure import Figure  # noqa: F401
+
+    threading.Thread(target=load, name="matplotlib", daemon=True).start()
 
 
 @dataclass(frozen=True)

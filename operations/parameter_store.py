@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from pydantic import BaseModel, ValidationError
 
+from operations import aws
 from operations.errors import ATTACH, OperationError, reach
 
 DEFAULT_REGIONS = ("us-east-1", "us-west-2")
@@ -65,7 +66,6 @@ def parse(document: str, model: type[Document], name: str, remedy: str) -> Docum
 
 
 def _read(name: str, region: str, create: str) -> str | Refusal:
-    import boto3
     from botocore.config import Config
     from botocore.exceptions import (
         BotoCoreError,
@@ -79,9 +79,7 @@ def _read(name: str, region: str, create: str) -> str | Refusal:
     config = Config(connect_timeout=3, read_timeout=5, retries={"mode": "standard", "total_max_attempts": 2})
     endpoint = ""
     try:
-        # A session of its own, because boto3's default one keeps the credentials that it found first.
-        session: Any = boto3.session.Session()
-        client = session.client("ssm", region_name=region, config=config)
+        client = aws.client("ssm", region, config)
         endpoint = client.meta.endpoint_url
         return str(client.get_parameter(Name=name)["Parameter"].get("Value", ""))
     except ClientError as error:

@@ -80,6 +80,7 @@ class Executor:
                 if problem is error:
                     raise
                 raise problem from error
+        self._journal.flush()
         return self.results
 
     def _step(self, step: Step) -> Result:
@@ -109,9 +110,8 @@ class Executor:
             if not found:
                 self._journal.note(Kind.ACTED, step.name, result=result)
             result = step.confirm(context, result)
-        self._journal.append(
-            Kind.DONE, step.name, result=result, found=found, seconds=round(time.monotonic() - began, 3)
-        )
+        # Durable before the next step's intent; a run that dies before that finds the step done.
+        self._journal.note(Kind.DONE, step.name, result=result, found=found, seconds=round(time.monotonic() - began, 3))
         return result
 
     def _observe(self, step: Step, context: Context, intent: Entry | None) -> Observation:

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING, Any, Self
 
+from operations import aws
 from operations import manifest as manifests
 from operations.errors import OperationError
 from operations.manifest import Manifest
@@ -166,7 +167,6 @@ class Target:
 
 
 def _connect(service: str, region: str, attempts: int = 3) -> Any:
-    import boto3
     from botocore.config import Config
 
     config = Config(
@@ -175,5 +175,4 @@ def _connect(service: str, region: str, attempts: int = 3) -> Any:
         retries={"mode": "standard", "total_max_attempts": attempts},
         user_agent_extra="drydock",
     )
-    session: Any = boto3.session.Session()
-    return session.client(service, region_name=region, config=config)
+    return aws.client(service, region, config)

@@ -31,7 +31,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from html import escape
 
-from operations import cache, database, endpoints, operation, traffic
+from operations import cache, database, endpoints, figures, operation, traffic
 from operations.by_hand import verify as by_hand
 from operations.checks import Check, Outcome
 from operations.manifest import Manifest
@@ -183,6 +183,7 @@ def verify(target: Target, parameters: VerifyParameters, progress: Progress = la
 
 def execute(plan: Plan, target: Target, journal: Journal) -> Outcome:
     """Look at everything that the plan names, and judge it."""
+    figures.prepare()
     return verify(target, plan.request, journal.progress)
 
 

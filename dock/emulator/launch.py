@@ -93,7 +93,8 @@ class Snapshots:
     async def keep(self) -> None:
         """Return when the requests that were added to the log are on disk."""
         await self.log.sync()
-        if self.log.size > MAX_BYTES:
+        # The larger the tables, the dearer a snapshot, and the rarer.
+        if self.log.size > max(MAX_BYTES, 2 * self._path(LOGGED).stat().st_size):
             async with self.order:
                 await self.save(LOGGED)
 

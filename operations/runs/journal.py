@@ -6,6 +6,7 @@ Success is what the last entry says; no exit code and no colour of a cell counts
 from __future__ import annotations
 
 import json
+import threading
 import uuid
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -17,13 +18,15 @@ from typing import TYPE_CHECKING, Any
 
 from operations.errors import OperationError
 from operations.redaction import clean
-from operations.runs.store import EXPIRY, Condition, Store, content, text
+from operations.runs.store import EXPIRY, PATIENCE_SECONDS, Condition, Item, Store, content, text
 
 if TYPE_CHECKING:
     from operations.runs.lease import Lease
 
 # A run that could not say what it has done would have it repeated: here the store is waited for longer.
 AFTER_ACT_SECONDS = 60.0
+# A note waits that long for an entry that it can be written with: a step that is over at once is one write.
+LINGER_SECONDS = 0.03
 
 
 class Kind(StrEnum):
@@ -141,7 +144,7 @@ class Journal:
         return self._write(kind, step, fenced, True, told)
 
     def note(self, kind: Kind, step: str = "", **told: Any) -> Entry:
-        """Write an entry without waiting: the next `append` waits for it too."""
+        """Write an entry without waiting for it: it is durable when the next `append`, or `flush`, returns."""
         return self._write(kind, step, False, False, told)
 
     def _write(self, kind: Kind, step: str, fenced: bool, wait: bool, told: dict[str, Any]) -> Entry:
@@ -215,6 +218,9 @@ class Stored(Journal):
         self.store = store
         self._pool = ThreadPoolExecutor(1, thread_name_prefix="journal")
         self._pending: Future[None] | None = None
+        self._notes: list[Entry] = []
+        self._lock = threading.Lock()
+        self._hurry = threading.Event()
 
     @classmethod
     def read(cls, store: Store, run: str, folder: Path | None = None) -> Stored:
@@ -242,48 +248,79 @@ class Stored(Journal):
         return self.store.now()
 
     def flush(self) -> None:
-        if self._pending is not None:
-            pending, self._pending = self._pending, None
-            pending.result()
+        self._await()
+        self._drain()
 
     def _keep(self, entry: Entry, fenced: bool, wait: bool) -> None:
-        self.flush()
-        if not wait:
-            self._pending = self._pool.submit(self._store, entry, None)
+        if wait:
+            # What was only noted goes with it, in one write.
+            noted = self._noted()
+            self._await()
+            self._store([*noted, entry], self.lease if fenced else None)
             return
-        self._store(entry, self.lease if fenced else None)
+        with self._lock:
+            self._notes.append(entry)
+        if self._pending is None or self._pending.done():
+            self._await()
+            self._pending = self._pool.submit(self._drain_soon)
 
-    def _store(self, entry: Entry, lease: Lease | None) -> None:
-        item = {
-            "run": {"S": self.run},
-            "entry": {"S": f"{entry.number:06}"},
-            "id": {"S": uuid.uuid4().hex},
-            EXPIRY: self.store.forget_after(),
-            "content": {
-                "S": json.dumps(
-                    {
-                        "kind": entry.kind.value,
-                        "at": entry.at,
-                        "attempt": entry.attempt,
-                        "step": entry.step,
-                        "token": entry.token,
-                        "content": entry.content,
-                    }
-                )
-            },
-        }
+    def _await(self) -> None:
+        """Raises what the write of a note has raised."""
+        if self._pending is not None:
+            pending, self._pending = self._pending, None
+            self._hurry.set()
+            try:
+                pending.result()
+            finally:
+                self._hurry.clear()
+
+    def _drain_soon(self) -> None:
+        self._hurry.wait(LINGER_SECONDS)
+        self._drain()
+
+    def _noted(self) -> list[Entry]:
+        with self._lock:
+            noted, self._notes = self._notes, []
+        return noted
+
+    def _drain(self) -> None:
+        noted = self._noted()
+        if noted:
+            self._store(noted, None)
+
+    def _store(self, entries: list[Entry], lease: Lease | None) -> None:
+        items = [self._item(entry) for entry in entries]
+        patience = PATIENCE_SECONDS
+        if any(entry.kind in (Kind.ACTED, Kind.DONE) for entry in entries):
+            patience = AFTER_ACT_SECONDS
         guard = [lease.condition()] if lease is not None else []
-        patience = {"patience": AFTER_ACT_SECONDS} if entry.kind in (Kind.ACTED, Kind.DONE) else {}
         try:
-            self.store.create("journal", item, *guard, **patience)
+            self.store.create("journal", items, *guard, patience=patience)
         except Condition as failed:
             if lease is not None and failed.position == 0:
                 raise lease.lost(failed.found) from None
             raise Overwritten(
                 f"run {self.run} is written by another process",
-                f"its entry {entry.number} is there already",
+                f"its entry {entries[0].number} is there already",
                 f"drydock show {self.run}",
             ) from None
+
+    def _item(self, entry: Entry) -> Item:
+        content = {
+            "kind": entry.kind.value,
+            "at": entry.at,
+            "attempt": entry.attempt,
+            "step": entry.step,
+            "token": entry.token,
+            "content": entry.content,
+        }
+        return {
+            "run": {"S": self.run},
+            "entry": {"S": f"{entry.number:06}"},
+            "id": {"S": uuid.uuid4().hex},
+            EXPIRY: self.store.forget_after(),
+            "content": {"S": json.dumps(content)},
+        }
 
 
 def status_of(entries: list[Entry]) -> Status:

@@ -13,13 +13,14 @@ from __future__ import annotations
 import json
 import time
 import uuid
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from typing import Any
 
+from operations import aws
 from operations.control import Control
 from operations.errors import OperationError
 
@@ -129,25 +130,31 @@ class Store:
         """Write an item, whatever was there."""
         self._call("put_item", patience=patience, TableName=self._tables[noun], Item=item)
 
-    def create(self, noun: str, item: Item, *also: Mapping[str, Any], patience: float = PATIENCE_SECONDS) -> None:
-        """Write an item that must not be there yet; its `id` tells it from another's. `also` are conditions on other
-        items that must hold in the same moment (`check`). Raises Condition."""
+    def create(
+        self, noun: str, items: Sequence[Item], *also: Mapping[str, Any], patience: float = PATIENCE_SECONDS
+    ) -> None:
+        """Write items that must not be there yet, all or none; each one's `id` tells it from another's. `also` are
+        conditions on other items that must hold in the same moment (`check`). Raises Condition."""
         sort = KEYS[noun][-1]
-        write = {
-            "TableName": self._tables[noun],
-            "Item": item,
-            "ConditionExpression": "attribute_not_exists(#sort)",
-            "ExpressionAttributeNames": {"#sort": sort},
-            "ReturnValuesOnConditionCheckFailure": "ALL_OLD",
-        }
+        writes = [
+            {
+                "TableName": self._tables[noun],
+                "Item": item,
+                "ConditionExpression": "attribute_not_exists(#sort)",
+                "ExpressionAttributeNames": {"#sort": sort},
+                "ReturnValuesOnConditionCheckFailure": "ALL_OLD",
+            }
+            for item in items
+        ]
         try:
-            if also:
-                self.transact(*also, {"Put": write}, patience=patience)
+            if also or len(writes) > 1:
+                self.transact(*also, *({"Put": write} for write in writes), patience=patience)
             else:
-                self._call("put_item", patience=patience, **write)
+                self._call("put_item", patience=patience, **writes[0])
         except Condition as failed:
             # The write itself, whose answer got lost?
-            if failed.position == len(also) and failed.found and failed.found.get("id") == item["id"]:
+            position = failed.position - len(also)
+            if position >= 0 and failed.found and failed.found.get("id") == items[position]["id"]:
                 return
             raise
 
@@ -386,10 +393,8 @@ def _other(regions: list[str], home: str) -> str:
 
 
 def _connect(service: str, region: str) -> Any:
-    import boto3
     from botocore.config import Config
 
     # Repeated by `call`, which knows what may be repeated and for how long.
     config = Config(connect_timeout=3, read_timeout=5, retries={"total_max_attempts": 1}, user_agent_extra="drydock")
-    session: Any = boto3.session.Session()
-    return session.client(service, region_name=region, config=config)
+    return aws.client(service, region, config)

@@ -52,9 +52,10 @@ def _points(into: Path, die_at: str) -> None:
 
     store, acting, pause = Stored._store, Target.acting, Deadline.pause
 
-    def storing(self: Any, entry: Any, lease: Any) -> None:
-        store(self, entry, lease)
-        point(f"after entry {entry.kind.value} {entry.step}".strip())
+    def storing(self: Any, entries: list[Any], lease: Any) -> None:
+        store(self, entries, lease)
+        for entry in entries:
+            point(f"after entry {entry.kind.value} {entry.step}".strip())
 
     def watched(self: Target, service: str) -> Any:
         known = service in self._acting
