@@ -122,7 +122,10 @@ def up(
 
 
 def release(backend: Path, stack: str, environment: Mapping[str, str]) -> None:
-    """Take away the lock of an engine that was killed. One that is alive keeps it, and `pulumi up` then says so."""
+    """Take away the lock of an engine that was killed. One that is alive keeps it, and `pulumi up` then says so.
+
+    An engine that was killed while it wrote the state leaves half a file: the one before it takes its place.
+    """
     for lock in (backend / ".pulumi" / "locks").rglob("*.json"):
         if lock.parent.name != stack:
             continue
@@ -131,8 +134,31 @@ def release(backend: Path, stack: str, environment: Mapping[str, str]) -> None:
         except (OSError, ValueError, KeyError):
             continue
         if not runs(holder):
+            _mend(backend, stack)
             pulumi(["cancel", "--yes", "--stack", stack], environment)
             return
+
+
+def _mend(backend: Path, stack: str) -> None:
+    """Put the engine's own backup in the place of a state that can't be read. Raises DrydockError without one."""
+    for state in (backend / ".pulumi" / "stacks").rglob(f"{stack}.json"):
+        if _is_whole(state):
+            continue
+        backup = state.with_name(f"{state.name}.bak")
+        if not _is_whole(backup):
+            raise DrydockError(
+                f"the state {state} was cut off while it was written, and there is no whole backup beside it",
+                f"mv {state} {state}.broken && drydock up --stack {stack}",
+            )
+        backup.replace(state)
+
+
+def _is_whole(state: Path) -> bool:
+    try:
+        json.loads(state.read_bytes())
+    except (OSError, ValueError):
+        return False
+    return True
 
 
 def runs(pid: int) -> bool:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from operations.control import Control
-from operations.errors import OperationError, explained
+from operations.errors import explained
 
 _TYPES = {".ipynb": "application/x-ipynb+json", ".jsonl": "application/x-ndjson"}
 
@@ -42,13 +42,3 @@ def put(s3: Any, control: Control, environment: str, run: str, name: str, body: 
     # What the bucket says is compared with what was sent, and the lock is the bucket's own default.
     s3.put_object(Bucket=control.runs.evidence_bucket, Key=key, Body=body, ContentType=kind, ChecksumAlgorithm="SHA256")
     return key
-
-
-def is_locked(s3: Any, control: Control) -> bool:
-    """Whether what is put into the bucket can't be deleted for a while."""
-    try:
-        with explained("the evidence's lock can't be read"):
-            found = s3.get_object_lock_configuration(Bucket=control.runs.evidence_bucket)
-    except OperationError:
-        return False
-    return bool(found["ObjectLockConfiguration"].get("Rule"))

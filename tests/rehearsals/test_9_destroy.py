@@ -14,8 +14,8 @@ def test_destroy_leaves_nothing_running(environment: Environment) -> None:
 
     def only_the_dock_itself() -> bool:
         left = {process["name"].split("/")[0] for process in environment.status()["processes"]}
-        return left <= {"emulator"}
+        return left <= {"emulator", "dns"}
 
-    until(only_the_dock_itself, 60, "only the emulator is left")
+    until(only_the_dock_itself, 60, "only the emulator and the DNS server are left")
     assert environment.json("aws rds describe-db-instances")["DBInstances"] == []
     assert environment.json("aws ecs list-clusters")["clusterArns"] == []
