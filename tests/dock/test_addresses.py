@@ -14,7 +14,9 @@ import sys
 from pathlib import Path
 from dock.addresses import Addresses
 from dock.store import Store
-print(Addresses(Store(Path(sys.argv[1]))).octet, flush=True)
+# For as long as the object lives, so does its claim.
+addresses = Addresses(Store(Path(sys.argv[1])))
+print(addresses.octet, flush=True)
 sys.stdin.read()
 """
 
